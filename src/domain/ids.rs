@@ -1,0 +1,124 @@
+//! Ids of intents and the secrets of claims and keys. All of them unguessable, all made here.
+
+use std::{
+    fmt,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use uuid::Uuid;
+
+use super::hash::hash128;
+use crate::error::{Error, Result};
+
+/// The id of an intent: a UUID of version 7, shown as 32 hex digits. It begins with the time, so that keys made together
+/// lie together in the index, and ends in 74 random bits. Nothing depends on that time being right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct IntentId(pub Uuid);
+
+impl IntentId {
+    /// A new id.
+    ///
+    /// # Errors
+    /// When the operating system gives no random bytes.
+    pub fn generate() -> Result<Self> {
+        let millis = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+        let random: [u8; 10] = random_bytes()?;
+        let millis = u64::try_from(millis).unwrap_or(0);
+        Ok(Self(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()))
+    }
+
+    /// Reads an id as clients send it: 32 hex digits. Anything else names no intent.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        (text.len() == 32).then(|| Uuid::try_parse(text).ok()).flatten().map(Self)
+    }
+}
+
+impl fmt::Display for IntentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.simple().fmt(f)
+    }
+}
+
+/// The secret of one claim, the fencing token of its lease: 128 random bits in hex. Only its hash is stored.
+pub struct ClaimToken(String);
+
+impl ClaimToken {
+    /// A new token.
+    ///
+    /// # Errors
+    /// When the operating system gives no random bytes.
+    pub fn generate() -> Result<Self> {
+        random_bytes::<16>().map(|bytes| Self(hex::encode(bytes)))
+    }
+
+    /// What is stored of this token.
+    #[must_use]
+    pub fn hash(&self) -> Uuid {
+        Self::hash_of(&self.0)
+    }
+
+    /// What would be stored of a token that a client presents.
+    #[must_use]
+    pub fn hash_of(presented: &str) -> Uuid {
+        hash128(&[b"claim token", presented.as_bytes()])
+    }
+
+    /// The token itself, for the one answer that carries it.
+    #[must_use]
+    pub fn reveal(self) -> String {
+        self.0
+    }
+}
+
+impl fmt::Debug for ClaimToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClaimToken(…)")
+    }
+}
+
+/// A new tenant's key: `tk_` and 192 random bits in hex. Shown once, stored as a hash.
+///
+/// # Errors
+/// When the operating system gives no random bytes.
+pub fn generate_key() -> Result<String> {
+    random_bytes::<24>().map(|bytes| format!("tk_{}", hex::encode(bytes)))
+}
+
+/// Bytes from the operating system's generator.
+///
+/// # Errors
+/// When it gives none.
+pub fn random_bytes<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| Error::fault(format!("no random bytes: {error}")))?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_32_hex_digits_and_reads_back() {
+        let id = IntentId::generate().unwrap();
+        let text = id.to_string();
+        assert!(text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        assert_eq!(IntentId::parse(&text), Some(id));
+    }
+
+    #[test]
+    fn what_is_not_32_hex_digits_names_no_intent() {
+        for text in ["", "x", "0189dd5e-8d3c-7000-8000-000000000000", "0189dd5e8d3c7000800000000000000g"] {
+            assert_eq!(IntentId::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_not_shown_by_debug() {
+        let token = ClaimToken::generate().unwrap();
+        let shown = format!("{token:?}");
+        assert!(!shown.contains(&token.reveal()));
+    }
+}

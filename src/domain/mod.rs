@@ -1,0 +1,8 @@
+//! What an intent is and what may happen to it. Pure: no HTTP, no SQL, no clock.
+
+pub mod hash;
+pub mod ids;
+pub mod intent;
+pub mod lanes;
+pub mod names;
+pub mod retry;

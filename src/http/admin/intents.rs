@@ -1,0 +1,45 @@
+//! `/admin/intents/{id}`: look at an intent, cancel it, bring it back.
+
+use actix_web::{HttpRequest, HttpResponse};
+use intent_bus_protocol::wire;
+
+use crate::{
+    domain::intent::State,
+    error::{Error, Result},
+    http::{Shared, auth::AdminRequest, intents::status_of, ok, target},
+};
+
+/// Shows an intent to an operator.
+///
+/// # Errors
+/// As documented in `/openapi.json`.
+pub async fn show(state: Shared, http: HttpRequest, request: AdminRequest) -> Result<HttpResponse> {
+    let id = target::intent_id(&http)?;
+    let seen = state.store.find_for(&request.admission, id).await?.ok_or_else(|| Error::not_found("No such intent."))?;
+    ok(&wire::IntentDetail {
+        status: status_of(&seen),
+        max_attempts: seen.max_attempts.into(),
+        worker_id: seen.worker_id.clone(),
+        created_at: seen.created_at,
+    })
+}
+
+/// Makes an intent dead.
+///
+/// # Errors
+/// As documented in `/openapi.json`.
+pub async fn cancel(state: Shared, http: HttpRequest, request: AdminRequest) -> Result<HttpResponse> {
+    let id = target::intent_id(&http)?;
+    state.store.cancel(&request.admission, id).await?;
+    ok(&wire::Failed { ok: true, id: id.to_string(), status: State::Dead.as_str().to_owned() })
+}
+
+/// Brings a dead intent back.
+///
+/// # Errors
+/// As documented in `/openapi.json`.
+pub async fn retry(state: Shared, http: HttpRequest, request: AdminRequest) -> Result<HttpResponse> {
+    let id = target::intent_id(&http)?;
+    state.store.retry(&request.admission, id).await?;
+    ok(&wire::Failed { ok: true, id: id.to_string(), status: State::Open.as_str().to_owned() })
+}

@@ -1,0 +1,62 @@
+//! `POST /admin/generate_key` and `POST /admin/revoke_key`.
+
+use actix_web::{HttpResponse, http::StatusCode};
+use intent_bus_protocol::wire;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::{
+    domain::{hash::key_hash, ids},
+    error::{Error, ErrorCode, Result},
+    http::{
+        Shared,
+        auth::AdminRequest,
+        body::{self, text},
+        json, ok,
+    },
+};
+
+/// Longest name of an owner, in characters.
+const OWNER_MAX: usize = 128;
+
+#[derive(Deserialize)]
+struct Generate<'a> {
+    #[serde(borrow, default)]
+    owner: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Revoke<'a> {
+    #[serde(borrow, default)]
+    api_key: Option<&'a RawValue>,
+}
+
+/// Makes a tenant and its key, which is shown this once.
+///
+/// # Errors
+/// As documented in `/openapi.json`.
+pub async fn generate_key(state: Shared, request: AdminRequest) -> Result<HttpResponse> {
+    let body: Generate<'_> = body::object(&request.body)?;
+    let owner = text(body.owner, "owner", ErrorCode::InvalidRequest)?
+        .map(|owner| owner.trim().to_owned())
+        .filter(|owner| !owner.is_empty() && owner.chars().count() <= OWNER_MAX && !owner.contains('\0'))
+        .ok_or_else(|| Error::invalid(format!("owner must be a text of 1 to {OWNER_MAX} characters.")))?;
+    let api_key = ids::generate_key()?;
+    state.store.create_key(&request.admission, &owner, &key_hash(&api_key)).await?;
+    json(StatusCode::CREATED, &wire::GeneratedKey { api_key, owner })
+}
+
+/// Revokes a key: at once here, within a second on every other replica.
+///
+/// # Errors
+/// As documented in `/openapi.json`.
+pub async fn revoke_key(state: Shared, request: AdminRequest) -> Result<HttpResponse> {
+    let body: Revoke<'_> = body::object(&request.body)?;
+    let key = text(body.api_key, "api_key", ErrorCode::InvalidRequest)?
+        .filter(|key| !key.is_empty())
+        .ok_or_else(|| Error::invalid("api_key is missing."))?;
+    let hash = key_hash(&key);
+    let known = state.store.revoke_key(&request.admission, &hash).await?;
+    state.keys.forget(&hash);
+    if known { ok(&wire::Revoked { ok: true }) } else { Err(Error::not_found("No such key.")) }
+}

@@ -1,0 +1,138 @@
+//! Requests of operators: by the admin token, the dashboard's password, or under protocol 1.1 the root key. Each way that
+//! has no secret set is closed.
+
+use actix_web::{
+    FromRequest, HttpRequest,
+    dev::Payload,
+    http::{
+        Method,
+        header::{AUTHORIZATION, HOST, ORIGIN},
+    },
+    web::Data,
+};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use bytes::Bytes;
+use futures_util::future::LocalBoxFuture;
+use intent_bus_protocol::headers;
+
+use super::{client, header, is_secret, signature};
+use crate::{
+    app::State,
+    error::{Error, ErrorCode, Result},
+    http::body,
+    store::admission::Admission,
+};
+
+/// Longest body of an admin request, in bytes.
+const BODY_MAX: usize = 65_536;
+
+/// An authenticated request of an operator.
+pub struct AdminRequest {
+    /// The nonce, where the root key has signed the request.
+    pub admission: Admission,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// A request that may read the metrics: an operator's, or one with the metrics token.
+pub struct MetricsReader;
+
+async fn authenticate(request: &HttpRequest, payload: &mut Payload) -> Result<AdminRequest> {
+    let state = request.app_data::<Data<State>>().ok_or_else(|| Error::fault("the state is not there"))?;
+    if let Some(token) = header(request, headers::ADMIN_TOKEN) {
+        return if is_secret(token, state.auth.admin.as_ref()) {
+            with_body(request, payload, state, Admission::default()).await
+        } else {
+            Err(unauthorized())
+        };
+    }
+    if let Some(password) = basic_password(request) {
+        if !is_secret(&password, state.auth.dashboard.as_ref()) {
+            return Err(unauthorized());
+        }
+        same_site(request)?;
+        return with_body(request, payload, state, Admission::default()).await;
+    }
+    let key = header(request, headers::API_KEY).ok_or_else(unauthorized)?;
+    let caller = client::find_caller(state, key).await?.ok_or_else(unauthorized)?;
+    let generation = client::declared(request, state).generation();
+    if !(caller.is_root() && generation.root_key_is_admin()) {
+        return Err(Error::forbidden("This needs X-Admin-Token, or under protocol 1.1 the root key."));
+    }
+    let body = body::read(request.headers(), payload, BODY_MAX, state.limits.request_timeout).await?;
+    let signed = signature::is_signed(request).then(|| signature::check(request, &body, key, caller.tenant)).transpose()?;
+    if signed.is_none() && state.auth.require_signatures {
+        return Err(Error::bad_signature("This bus takes signed requests only, or X-Admin-Token."));
+    }
+    Ok(AdminRequest { admission: Admission { tenant: caller.tenant, rate_limit: None, signed }, body })
+}
+
+async fn with_body(
+    request: &HttpRequest,
+    payload: &mut Payload,
+    state: &State,
+    admission: Admission,
+) -> Result<AdminRequest> {
+    let body = body::read(request.headers(), payload, BODY_MAX, state.limits.request_timeout).await?;
+    Ok(AdminRequest { admission, body })
+}
+
+/// The password that a browser sends for user `admin`.
+fn basic_password(request: &HttpRequest) -> Option<String> {
+    let encoded = request.headers().get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Basic ")?;
+    let decoded = String::from_utf8(BASE64_STANDARD.decode(encoded).ok()?).ok()?;
+    decoded.strip_prefix("admin:").map(str::to_owned)
+}
+
+/// A browser sends its password with requests that other sites' pages make, too. Those may not change anything.
+fn same_site(request: &HttpRequest) -> Result<()> {
+    if request.method() == Method::GET || request.method() == Method::HEAD {
+        return Ok(());
+    }
+    let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let own_origin = |origin: &str| text(HOST).is_some_and(|host| origin.split_once("://").is_some_and(|(_, from)| from == host));
+    let foreign = match (header(request, "sec-fetch-site"), text(ORIGIN)) {
+        (Some(site), _) => !["same-origin", "none"].contains(&site),
+        (None, Some(origin)) => !own_origin(origin),
+        (None, None) => false,
+    };
+    if foreign {
+        return Err(Error::forbidden("This request comes from another site's page."));
+    }
+    Ok(())
+}
+
+fn unauthorized() -> Error {
+    Error::new(
+        ErrorCode::Unauthorized,
+        "Send X-Admin-Token, or the user admin with the dashboard's password. A way whose secret is not set is closed.",
+    )
+}
+
+impl FromRequest for AdminRequest {
+    type Error = Error;
+    type Future = LocalBoxFuture<'static, Result<Self>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, mut payload) = (request.clone(), payload.take());
+        Box::pin(async move { authenticate(&request, &mut payload).await })
+    }
+}
+
+impl FromRequest for MetricsReader {
+    type Error = Error;
+    type Future = LocalBoxFuture<'static, Result<Self>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, mut payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            let state = request.app_data::<Data<State>>().ok_or_else(|| Error::fault("the state is not there"))?;
+            let bearer = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+            match bearer {
+                Some(token) if is_secret(token, state.auth.metrics.as_ref()) => Ok(Self),
+                Some(_) => Err(unauthorized()),
+                None => authenticate(&request, &mut payload).await.map(|_| Self),
+            }
+        })
+    }
+}

@@ -1,0 +1,147 @@
+//! Requests of clients: publishers and workers, by their API key.
+
+use actix_web::{FromRequest, HttpRequest, dev::Payload, web::Data};
+use bytes::Bytes;
+use futures_util::future::LocalBoxFuture;
+use intent_bus_protocol::{
+    generation::{Declared, Generation},
+    headers, json,
+};
+use subtle::ConstantTimeEq;
+
+use super::{header, signature};
+use crate::{
+    app::State,
+    domain::hash::{hash128, key_hash},
+    error::{Error, ErrorCode, Result},
+    http::body,
+    store::{admission::Admission, idempotency::Idempotency},
+};
+
+/// The tenant of root.
+const ROOT: i64 = 0;
+/// Longest idempotency key, in bytes.
+const IDEMPOTENCY_KEY_MAX: usize = 255;
+
+/// Whose key a request carries.
+#[derive(Debug, Clone, Copy)]
+pub struct Caller {
+    /// The tenant.
+    pub tenant: i64,
+    /// The key's number, for the log. 0: root.
+    pub key: i64,
+    /// SHA-256 of the key.
+    pub key_hash: [u8; 32],
+    /// Unfinished intents allowed. None: any number.
+    pub max_open: Option<i64>,
+    /// Requests in a minute allowed. None: any number.
+    pub rate_limit: Option<i32>,
+}
+
+impl Caller {
+    /// Whether this is the root key.
+    #[must_use]
+    pub fn is_root(&self) -> bool {
+        self.tenant == ROOT
+    }
+}
+
+/// An authenticated request of a client.
+pub struct ClientRequest {
+    /// Who asks.
+    pub caller: Caller,
+    /// What the store checks before it does anything.
+    pub admission: Admission,
+    /// The generation of the protocol that the request speaks.
+    pub declared: Declared,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl ClientRequest {
+    /// The rules that this request is treated by.
+    #[must_use]
+    pub fn generation(&self) -> Generation {
+        self.declared.generation()
+    }
+
+    /// The idempotency key of this request, if it has one, bound to this endpoint and this body.
+    ///
+    /// # Errors
+    /// `invalid_request` when the key is empty or too long, or the body nested too deeply to be compared.
+    pub fn idempotency(&self, request: &HttpRequest) -> Result<Option<Idempotency>> {
+        let Some(value) = request.headers().get(headers::IDEMPOTENCY_KEY) else { return Ok(None) };
+        let key = value.as_bytes();
+        if key.is_empty() || key.len() > IDEMPOTENCY_KEY_MAX {
+            return Err(Error::invalid(format!("An Idempotency-Key has 1 to {IDEMPOTENCY_KEY_MAX} bytes.")));
+        }
+        let body = std::str::from_utf8(&self.body).map_err(|_| Error::invalid("The body is not UTF-8."))?;
+        let body = json::canonical(body).map_err(|_| Error::invalid("The body is nested too deeply."))?;
+        Ok(Some(Idempotency {
+            key: hash128(&[b"idempotency key", &self.caller.tenant.to_be_bytes(), key]),
+            request: hash128(&[b"request", request.path().as_bytes(), body.as_bytes()]),
+            clash: self.generation().idempotency_clash(),
+        }))
+    }
+}
+
+/// Finds the key that a request presents. None: there is no such key, or it is revoked.
+pub(super) async fn find_caller(state: &State, key: &str) -> Result<Option<Caller>> {
+    let hash = key_hash(key);
+    if bool::from(hash.ct_eq(state.root_hash())) {
+        return Ok(Some(Caller { tenant: ROOT, key: 0, key_hash: hash, max_open: None, rate_limit: None }));
+    }
+    let found = state.keys.find(&hash).await?;
+    Ok(found.map(|found| Caller {
+        tenant: found.tenant,
+        key: found.id,
+        key_hash: hash,
+        max_open: Some(found.max_open.map_or(state.limits.max_open_intents, i64::from)),
+        rate_limit: Some(found.rate_limit.unwrap_or(state.limits.rate_per_minute)),
+    }))
+}
+
+/// The generation that a request declares, or else the one that is set.
+pub(super) fn declared(request: &HttpRequest, state: &State) -> Declared {
+    Declared::parse(header(request, headers::INTENT_VERSION), state.auth.protocol)
+}
+
+async fn authenticate(request: &HttpRequest, payload: &mut Payload) -> Result<ClientRequest> {
+    let state = request.app_data::<Data<State>>().ok_or_else(|| Error::fault("the state is not there"))?;
+    if state.limits.maintenance_mode {
+        return Err(Error::new(ErrorCode::Maintenance, "The bus is paused for maintenance.").retry_after(30));
+    }
+    let key = header(request, headers::API_KEY)
+        .filter(|key| !key.is_empty())
+        .ok_or_else(|| Error::new(ErrorCode::Unauthorized, "Send your API key in the header X-API-KEY."))?;
+    let caller = find_caller(state, key).await?;
+    let body = match caller {
+        Some(_) => body::read(request.headers(), payload, state.limits.max_body(), state.limits.request_timeout).await?,
+        None => Bytes::new(),
+    };
+    // The signature is computed for unknown keys too, so that the time does not tell them from known ones.
+    let signed = signature::is_signed(request)
+        .then(|| signature::check(request, &body, key, caller.map_or(0, |caller| caller.tenant)));
+    let caller = caller.ok_or_else(|| Error::new(ErrorCode::Unauthorized, "This API key is unknown or revoked."))?;
+    if signed.is_none() && state.auth.require_signatures {
+        return Err(Error::bad_signature(
+            "This bus takes signed requests only: send X-Timestamp, X-Nonce and X-Signature.",
+        ));
+    }
+    Ok(ClientRequest {
+        caller,
+        admission: Admission { tenant: caller.tenant, rate_limit: caller.rate_limit, signed: signed.transpose()? },
+        declared: declared(request, state),
+        body,
+    })
+}
+
+impl FromRequest for ClientRequest {
+    type Error = Error;
+    type Future = LocalBoxFuture<'static, Result<Self>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, mut payload) = (request.clone(), payload.take());
+        Box::pin(async move { authenticate(&request, &mut payload).await })
+    }
+}

@@ -1,0 +1,137 @@
+//! What every request goes through on its way in and every answer on its way out: the checks that need no key, the headers
+//! that each answer carries, one log line, one observation.
+
+use std::{net::IpAddr, time::Instant};
+
+use actix_web::{
+    Error as ActixError, HttpMessage, ResponseError,
+    body::MessageBody,
+    dev::{ServiceRequest, ServiceResponse},
+    http::{
+        StatusCode,
+        header::{
+            CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, HeaderName, HeaderValue, REFERRER_POLICY,
+            TRANSFER_ENCODING, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+        },
+    },
+    middleware::Next,
+    web::Data,
+};
+use intent_bus_protocol::{generation::Declared, headers, names::is_request_id};
+use uuid::Uuid;
+
+use super::{error::Cause, routes};
+use crate::{
+    app::State,
+    config::sections::Trusted,
+    error::{Error, ErrorCode, Result},
+};
+
+/// The id of a request, for handlers that log.
+#[derive(Clone)]
+pub struct RequestId(pub String);
+
+/// The middleware around all routes.
+///
+/// # Errors
+/// What the framework refuses before any handler.
+pub async fn wrap(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> std::result::Result<ServiceResponse<impl MessageBody>, ActixError> {
+    let began = Instant::now();
+    let state = request.app_data::<Data<State>>().cloned();
+    let id = request_id(&request);
+    let declared = request.headers().get(headers::INTENT_VERSION).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let method = request.method().clone();
+    request.extensions_mut().insert(RequestId(id.clone()));
+
+    let checked = state.as_deref().map_or(Ok(()), |state| check(&request, state));
+    let mut answer = match checked {
+        Ok(()) => next.call(request).await?.map_into_left_body(),
+        Err(error) => request.into_response(error.error_response()).map_into_right_body(),
+    };
+
+    let Some(state) = state else { return Ok(answer) };
+    let route = answer.request().match_pattern().unwrap_or_else(|| "unknown".to_owned());
+    let status = answer.status();
+    let cause = answer.response().extensions().get::<Cause>().map(|cause| cause.0.clone());
+    let version = Declared::parse(declared.as_deref(), state.auth.protocol).answer_version();
+    put_headers(&mut answer, &id, version, &state);
+    let seconds = began.elapsed().as_secs_f64();
+    state.metrics.answered(method.as_str(), &route, status.as_u16(), seconds);
+    log(&method, &route, status, seconds, &id, cause.as_deref());
+    Ok(answer)
+}
+
+fn request_id(request: &ServiceRequest) -> String {
+    request
+        .headers()
+        .get(headers::REQUEST_ID)
+        .and_then(|value| value.to_str().ok())
+        .filter(|id| is_request_id(id))
+        .map_or_else(|| Uuid::new_v4().simple().to_string(), str::to_owned)
+}
+
+fn check(request: &ServiceRequest, state: &State) -> Result<()> {
+    let headers = request.headers();
+    // Both lengths at once is how requests are smuggled past proxies.
+    if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
+        return Err(Error::invalid("Send Content-Length or Transfer-Encoding, not both."));
+    }
+    let encoded = headers.get(CONTENT_ENCODING).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"));
+    if encoded {
+        return Err(Error::new(ErrorCode::UnsupportedMediaType, "Bodies are taken as they are: send no Content-Encoding."));
+    }
+    let peer = request.peer_addr().map(|address| address.ip());
+    let https = came_by_https(headers, peer, &state.proxy.trusted);
+    if state.proxy.enforce_https && !https && !routes::is_probe(request.path()) {
+        return Err(Error::new(ErrorCode::HttpsRequired, "Use HTTPS."));
+    }
+    Ok(())
+}
+
+/// Whether the proxy in front was reached by HTTPS. The first entry of `X-Forwarded-Proto` is the client's side.
+fn came_by_https(headers: &actix_web::http::header::HeaderMap, peer: Option<IpAddr>, trusted: &Trusted) -> bool {
+    trusted.trusts(peer)
+        && headers
+            .get("x-forwarded-proto")
+            .and_then(|value| value.to_str().ok()?.split(',').next())
+            .is_some_and(|proto| proto.trim().eq_ignore_ascii_case("https"))
+}
+
+fn put_headers<B>(answer: &mut ServiceResponse<B>, id: &str, version: &'static str, state: &State) {
+    let unauthorized_admin =
+        answer.status() == StatusCode::UNAUTHORIZED && answer.request().path().starts_with("/admin/");
+    let draining = state.is_draining();
+    let headers = answer.headers_mut();
+    let fixed: [(HeaderName, &'static str); 4] = [
+        (X_FRAME_OPTIONS, "DENY"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (REFERRER_POLICY, "no-referrer"),
+        (CACHE_CONTROL, "no-store"),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.insert(HeaderName::from_static(headers::INTENT_VERSION), HeaderValue::from_static(version));
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert(HeaderName::from_static(headers::REQUEST_ID), id);
+    }
+    if unauthorized_admin {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"intent-bus\", charset=\"UTF-8\""));
+    }
+    if draining {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        answer.response_mut().head_mut().set_connection_type(actix_web::http::ConnectionType::Close);
+    }
+}
+
+fn log(method: &actix_web::http::Method, route: &str, status: StatusCode, seconds: f64, id: &str, cause: Option<&str>) {
+    let (status, method, cause) = (status.as_u16(), method.as_str(), cause.unwrap_or_default());
+    match status {
+        500 => tracing::error!(method, route, status, seconds, request_id = id, cause, "request"),
+        501.. => tracing::warn!(method, route, status, seconds, request_id = id, cause, "request"),
+        _ => tracing::debug!(method, route, status, seconds, request_id = id, cause, "request"),
+    }
+}

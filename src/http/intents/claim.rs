@@ -1,0 +1,123 @@
+//! `POST /claim`: take the next intent, if there is one.
+
+use actix_web::{HttpRequest, HttpResponse, http::header::RETRY_AFTER};
+use intent_bus_protocol::{headers, names::is_label, wire};
+use serde_json::value::RawValue;
+use subtle::ConstantTimeEq;
+
+use crate::{
+    domain::{
+        hash::key_hash,
+        ids::ClaimToken,
+        lanes::Reach,
+        names::{Goal, Namespace},
+    },
+    error::{Error, Result},
+    http::{
+        Shared,
+        auth::{Caller, ClientRequest},
+        ok,
+        target::Query,
+    },
+    store::intents::claim::Claim,
+};
+
+/// Longest name of a worker, in characters.
+const WORKER_MAX: usize = 128;
+/// Most capabilities of one worker: each is a lane or two to look into.
+const CAPABILITIES_MAX: usize = 32;
+
+/// Claims an intent.
+///
+/// # Errors
+/// As documented in `/openapi.json`.
+pub async fn claim(state: Shared, http: HttpRequest, request: ClientRequest) -> Result<HttpResponse> {
+    let query = Query::of(&http)?;
+    let namespace = query.get("namespace")?.map_or_else(|| Ok(Namespace::default()), Namespace::parse)?;
+    let goal = query.get("goal")?.map(Goal::parse).transpose()?;
+    let worker = worker(&http, &query)?;
+    let capabilities = capabilities(&http, &query)?;
+    let publisher = query.get("publisher")?;
+    let token = ClaimToken::generate()?;
+    let claimed = state
+        .store
+        .claim(
+            &request.admission,
+            &Claim {
+                reach: Reach {
+                    publisher: publisher_of(&state, &request.caller, publisher).await?,
+                    public: publisher.is_none(),
+                    namespace: namespace.as_str(),
+                    goal: goal.as_ref().map(Goal::as_str),
+                    worker: worker.as_deref(),
+                    capabilities: &capabilities,
+                },
+                tenant: request.caller.tenant,
+                token: &token,
+                lease: f64::from(state.limits.claim_timeout),
+            },
+        )
+        .await?;
+    let Some(claimed) = claimed else {
+        return Ok(HttpResponse::NoContent().insert_header((RETRY_AFTER, "1")).finish());
+    };
+    let payload = String::from_utf8(claimed.payload).map_err(Error::fault)?;
+    ok(&wire::Claimed {
+        id: claimed.id.to_string(),
+        namespace: claimed.namespace,
+        goal: claimed.goal,
+        payload: RawValue::from_string(payload).map_err(Error::fault)?,
+        claim_attempts: claimed.claim_attempts.into(),
+        priority: claimed.priority.into(),
+        target_worker: claimed.target_worker,
+        required_capability: claimed.required_capability,
+        claim_token: token.reveal(),
+        claim_timeout: i32::try_from(state.limits.claim_timeout).map_err(Error::fault)?,
+    })
+}
+
+/// Whose intents are asked for. A key that nobody has publishes nothing.
+async fn publisher_of(state: &Shared, caller: &Caller, publisher: Option<&str>) -> Result<Option<i64>> {
+    let Some(key) = publisher else { return Ok(Some(caller.tenant)) };
+    let hash = key_hash(key);
+    if bool::from(hash.ct_eq(&caller.key_hash)) {
+        return Ok(Some(caller.tenant));
+    }
+    if !caller.is_root() {
+        return Err(Error::forbidden("publisher must be your own key. Leave it out to claim public intents too."));
+    }
+    Ok(state.keys.find(&hash).await?.map(|key| key.tenant))
+}
+
+/// A header's value as text. The SDKs send names as they are, so bytes beyond ASCII count as Latin-1.
+fn header_text(http: &HttpRequest, name: &str) -> Option<String> {
+    http.headers().get(name).map(|value| value.as_bytes().iter().map(|&byte| char::from(byte)).collect())
+}
+
+fn worker(http: &HttpRequest, query: &Query) -> Result<Option<String>> {
+    let given = header_text(http, headers::WORKER_ID).or(query.get("worker_id")?.map(str::to_owned));
+    let Some(worker) = given.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()) else { return Ok(None) };
+    if worker.chars().count() > WORKER_MAX || worker.chars().any(char::is_control) {
+        return Err(Error::invalid(format!("A worker's name has at most {WORKER_MAX} characters, none of them control characters.")));
+    }
+    Ok(Some(worker))
+}
+
+fn capabilities(http: &HttpRequest, query: &Query) -> Result<Vec<String>> {
+    let given = header_text(http, headers::WORKER_CAPABILITIES).or(query.get("capabilities")?.map(str::to_owned));
+    let mut names: Vec<String> = given
+        .unwrap_or_default()
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    if names.len() > CAPABILITIES_MAX || !names.iter().all(|name| is_label(name)) {
+        return Err(Error::invalid(format!(
+            "A worker has at most {CAPABILITIES_MAX} capabilities, each of 1 to 64 letters, digits, dots, underscores, colons or hyphens."
+        )));
+    }
+    Ok(names)
+}

@@ -1,0 +1,22 @@
+//! `POST /extend_claim/{id}`: the work takes longer than the lease.
+
+use actix_web::{HttpRequest, HttpResponse};
+use intent_bus_protocol::{limits, wire};
+
+use super::finish;
+use crate::{
+    error::{Error, Result},
+    http::{Shared, auth::ClientRequest, body::integer, ok},
+};
+
+/// Moves the end of a lease.
+///
+/// # Errors
+/// As documented in `/openapi.json`.
+pub async fn extend(state: Shared, http: HttpRequest, request: ClientRequest) -> Result<HttpResponse> {
+    let (claim, body) = finish::read(&http, &request)?;
+    let seconds =
+        integer(body.seconds, "seconds", limits::EXTEND)?.ok_or_else(|| Error::invalid("seconds is missing."))?;
+    state.store.extend(&request.admission, claim, f64::from(seconds)).await?;
+    ok(&wire::Extended { ok: true, id: claim.id.to_string(), extended_by: seconds })
+}

@@ -1,0 +1,28 @@
+//! `POST /fail/{id}`: this attempt has failed.
+
+use actix_web::{HttpRequest, HttpResponse};
+use intent_bus_protocol::{limits, wire};
+
+use super::finish;
+use crate::{
+    domain::intent::State,
+    error::Result,
+    http::{
+        Shared,
+        auth::ClientRequest,
+        body::{given, readable},
+        ok,
+    },
+};
+
+/// Reports a failed attempt.
+///
+/// # Errors
+/// As documented in `/openapi.json`.
+pub async fn fail(state: Shared, http: HttpRequest, request: ClientRequest) -> Result<HttpResponse> {
+    let (claim, body) = finish::read(&http, &request)?;
+    let error = given(body.error).map_or_else(|| "Failed.".to_owned(), |error| readable(error, limits::ERROR_MAX));
+    let next = state.store.fail(&request.admission, claim, &error, request.generation()).await?;
+    let status = if next == State::Dead { request.generation().terminal_name() } else { next.as_str() };
+    ok(&wire::Failed { ok: true, id: claim.id.to_string(), status: status.to_owned() })
+}

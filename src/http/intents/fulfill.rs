@@ -1,0 +1,41 @@
+//! `POST /fulfill/{id}`: the work is done, here is its result.
+
+use actix_web::{HttpRequest, HttpResponse};
+use bytes::Bytes;
+use intent_bus_protocol::wire;
+
+use super::finish;
+use crate::{
+    error::{Error, ErrorCode, Result},
+    http::{
+        Shared,
+        auth::ClientRequest,
+        body::{passed_on, text},
+        ok,
+    },
+};
+
+/// Fulfils an intent.
+///
+/// # Errors
+/// As documented in `/openapi.json`.
+pub async fn fulfill(state: Shared, http: HttpRequest, request: ClientRequest) -> Result<HttpResponse> {
+    let (claim, body) = finish::read(&http, &request)?;
+    let result = result(&body, state.limits.max_payload)?;
+    let result = result.as_ref().map(|(bytes, kind)| (bytes.as_ref(), *kind));
+    state.store.fulfill(&request.admission, claim, result).await?;
+    ok(&wire::Finished { ok: true, id: claim.id.to_string() })
+}
+
+fn result(body: &finish::Body<'_>, most: usize) -> Result<Option<(Bytes, &'static str)>> {
+    let kind = match text(body.result_type, "result_type", ErrorCode::InvalidRequest)?.as_deref() {
+        None | Some("json") => "json",
+        Some("text") => "text",
+        Some(_) => return Err(Error::invalid("result_type must be json or text.")),
+    };
+    let Some(result) = body.result.0 else { return Ok(None) };
+    if kind == "text" && !result.get().starts_with('"') {
+        return Err(Error::invalid("result must be a string where result_type is text."));
+    }
+    Ok(Some((passed_on(result, "result", most)?, kind)))
+}

@@ -1,0 +1,113 @@
+//! The one table of routes. The tests walk it too: each entry must refuse whoever may not use it, and be in `/openapi.json`.
+
+use actix_web::{
+    HttpRequest, HttpResponse, guard,
+    http::header::ALLOW,
+    web::{self, ServiceConfig},
+};
+
+use super::{admin, intents, meta, openapi, values};
+use crate::error::{Error, ErrorCode};
+
+/// Who may use a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Anybody.
+    Open,
+    /// Holders of an API key.
+    Client,
+    /// Operators.
+    Admin,
+    /// Holders of the metrics token, and operators.
+    Metrics,
+}
+
+/// One route.
+#[derive(Debug, Clone, Copy)]
+pub struct Route {
+    /// `GET` (which answers `HEAD` too) or `POST`.
+    pub method: &'static str,
+    /// The pattern of the path.
+    pub path: &'static str,
+    /// Who may use it.
+    pub access: Access,
+}
+
+/// Declares the table and the function that sets it up.
+macro_rules! routes {
+    ($($method:ident $path:literal $access:ident => $handler:path),+ $(,)?) => {
+        /// Every route.
+        pub const ROUTES: &[Route] = &[$(Route {
+            method: stringify!($method),
+            path: $path,
+            access: Access::$access,
+        }),+];
+
+        /// Sets up every route. Each path has one method; others get 405, other paths 404.
+        pub fn configure(app: &mut ServiceConfig) {
+            $(app.service(
+                web::resource($path)
+                    .route(web::route().guard(method_guard(stringify!($method))).to($handler))
+                    .default_service(web::to(method_not_allowed)),
+            );)+
+            openapi::configure_docs(app);
+            app.default_service(web::to(no_such_path));
+        }
+    };
+}
+
+routes! {
+    GET "/" Open => meta::index,
+    GET "/health" Open => meta::health,
+    GET "/livez" Open => meta::livez,
+    GET "/readyz" Open => meta::readyz,
+    GET "/openapi.json" Open => openapi::document,
+    GET "/metrics" Metrics => meta::metrics,
+    POST "/intent" Client => intents::publish::publish,
+    POST "/claim" Client => intents::claim::claim,
+    POST "/fulfill/{id}" Client => intents::fulfill::fulfill,
+    POST "/fail/{id}" Client => intents::fail::fail,
+    POST "/extend_claim/{id}" Client => intents::extend::extend,
+    GET "/status/{id}" Client => intents::status::status,
+    GET "/result/{id}" Client => intents::result::result,
+    POST "/set/{key:.*}" Client => values::set::set,
+    GET "/get/{key:.*}" Client => values::get::get,
+    GET "/admin/dashboard" Admin => admin::dashboard::dashboard,
+    POST "/admin/generate_key" Admin => admin::keys::generate_key,
+    POST "/admin/revoke_key" Admin => admin::keys::revoke_key,
+    POST "/admin/purge" Admin => admin::upkeep::purge,
+    POST "/admin/cleanup" Admin => admin::upkeep::cleanup,
+    GET "/admin/intents/{id}" Admin => admin::intents::show,
+    POST "/admin/intents/{id}/cancel" Admin => admin::intents::cancel,
+    POST "/admin/intents/{id}/retry" Admin => admin::intents::retry,
+    GET "/admin/dead" Admin => admin::dead::list,
+    GET "/admin/dead/{id}" Admin => admin::dead::show,
+    GET "/admin/style.css" Open => admin::dashboard::style,
+}
+
+/// Probes are answered whatever else is refused.
+#[must_use]
+pub fn is_probe(path: &str) -> bool {
+    ["/livez", "/readyz", "/health"].contains(&path)
+}
+
+fn method_guard(method: &str) -> impl guard::Guard {
+    let any = if method == "GET" { guard::Any(guard::Get()).or(guard::Head()) } else { guard::Any(guard::Post()) };
+    any
+}
+
+async fn method_not_allowed(request: HttpRequest) -> HttpResponse {
+    use actix_web::ResponseError;
+    let pattern = request.match_pattern();
+    let allowed = ROUTES.iter().find(|route| Some(route.path) == pattern.as_deref()).map_or("GET, HEAD", |route| {
+        if route.method == "GET" { "GET, HEAD" } else { "POST" }
+    });
+    let error = Error::new(ErrorCode::MethodNotAllowed, format!("This path takes {allowed}."));
+    let mut answer = error.error_response();
+    answer.headers_mut().insert(ALLOW, actix_web::http::header::HeaderValue::from_static(allowed));
+    answer
+}
+
+async fn no_such_path() -> Result<HttpResponse, Error> {
+    Err(Error::not_found("No such path. /openapi.json lists them all, /docs/ shows them."))
+}

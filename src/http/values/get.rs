@@ -1,0 +1,34 @@
+//! `GET /get/{key}`: read a value.
+
+use actix_web::{HttpRequest, HttpResponse};
+use intent_bus_protocol::wire;
+use serde_json::value::RawValue;
+
+use crate::{
+    error::{Error, Result},
+    http::{Shared, auth::ClientRequest, ok, target},
+};
+
+/// Longest key, in bytes.
+const KEY_MAX: usize = 512;
+
+/// Reads a value.
+///
+/// # Errors
+/// As documented in `/openapi.json`.
+pub async fn get(state: Shared, http: HttpRequest, request: ClientRequest) -> Result<HttpResponse> {
+    let key = key(&http, "/get/")?;
+    let value = state.store.get(&request.admission, request.caller.tenant, &key).await?;
+    let value = value.ok_or_else(|| Error::not_found("No value under this key: it was never set or has expired."))?;
+    let value = String::from_utf8(value).map_err(Error::fault)?;
+    ok(&wire::Value { value: RawValue::from_string(value).map_err(Error::fault)? })
+}
+
+/// The key that follows the prefix: any text, slashes included.
+pub(super) fn key(http: &HttpRequest, prefix: &str) -> Result<String> {
+    let key = target::rest(http, prefix)?;
+    if key.len() > KEY_MAX {
+        return Err(Error::invalid(format!("A key has at most {KEY_MAX} bytes.")));
+    }
+    Ok(key)
+}

@@ -1,0 +1,4 @@
+//! The ephemeral key-value store.
+
+pub mod get;
+pub mod set;

@@ -1,0 +1,102 @@
+//! The command line: subcommands, nothing else.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use intent_bus::{
+    config::{self, Config},
+    dev,
+    error::{Error, Result},
+    server::Server,
+    store::{connect, migrations},
+    telemetry::logging,
+};
+
+/// A job bus over plain HTTP: publish an intent here, execute it anywhere.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs one replica of the bus.
+    Serve {
+        /// The settings file (TOML). The environment goes before it.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Only check the settings and print them, without secrets.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Runs the bus with a Postgres of its own, to try it or to develop against it.
+    Dev(dev::Arguments),
+    /// Applies what is missing of the schema.
+    Migrate {
+        /// The settings file (TOML). The environment goes before it.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Only say what has been applied and what is missing. Ends with 1 if something is.
+        #[arg(long)]
+        status: bool,
+    },
+    /// Looks after the private Postgres of `dev`.
+    #[command(hide = true)]
+    PostgresGuard,
+}
+
+#[allow(clippy::print_stderr, reason = "the last words of a command")]
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        // Has to run before any thread is started.
+        Command::PostgresGuard => return private_postgres::guard::run(),
+        Command::Serve { config, check } => read(config).and_then(|config| if check { show(&config) } else { serve(config) }),
+        Command::Dev(arguments) => dev::run(arguments),
+        Command::Migrate { config, status } => read(config).and_then(|config| migrate(&config, status)),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("intent-bus: {}", error.message());
+        if let Some(internal) = error.internal() {
+            eprintln!("intent-bus: because: {internal}");
+        }
+        ExitCode::FAILURE
+    })
+}
+
+fn read(file: Option<PathBuf>) -> Result<Config> {
+    config::load(file.as_deref()).map_err(|error| Error::invalid(error.to_string()))
+}
+
+fn serve(config: Config) -> Result<ExitCode> {
+    logging::init(&config.listen.log, config.listen.log_pretty);
+    actix_web::rt::System::new().block_on(async { Server::start(config).await?.run().await })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+#[allow(clippy::print_stdout, reason = "the command's answer")]
+fn show(config: &Config) -> Result<ExitCode> {
+    for (name, value) in config.shown() {
+        println!("{name} = {value}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[allow(clippy::print_stdout, reason = "the command's answer")]
+fn migrate(config: &Config, status: bool) -> Result<ExitCode> {
+    actix_web::rt::System::new().block_on(async {
+        let client = connect(&config.database.address).await?;
+        if !status {
+            let applied = migrations::apply(&client).await?;
+            println!("{} of {} migrations applied now.", applied.len(), migrations::ALL.len());
+            return Ok(ExitCode::SUCCESS);
+        }
+        let journal = migrations::journal(&client).await?;
+        for migration in migrations::ALL {
+            let applied = journal.iter().any(|entry| entry.number == migration.number);
+            println!("{} {}", if applied { "applied" } else { "missing" }, migration.name);
+        }
+        Ok(if migrations::pending(&client).await? { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    })
+}

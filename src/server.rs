@@ -1,0 +1,157 @@
+//! One replica: migrate, bind, run, drain.
+
+use std::{net::TcpListener, sync::Arc, time::Duration};
+
+use actix_web::{
+    App, HttpServer,
+    dev::ServerHandle,
+    middleware::from_fn,
+    web::{self, Data},
+};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    app::State,
+    config::Config,
+    error::{Error, Result},
+    http::{envelope, meta, routes},
+    maintenance,
+    store::{Store, connect, migrations},
+};
+
+/// A replica that is bound and ready to serve.
+pub struct Server {
+    state: Data<State>,
+    config: Config,
+    bus: TcpListener,
+    metrics: Option<TcpListener>,
+}
+
+/// How a replica is told to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    /// SIGTERM: let the load balancer notice first.
+    Gently,
+    /// SIGINT: finish what is under way.
+    Now,
+}
+
+impl Server {
+    /// Migrates the database, binds the listeners.
+    ///
+    /// # Errors
+    /// When the database is away, a migration fails or a port is taken.
+    pub async fn start(config: Config) -> Result<Self> {
+        let address = &config.database.address;
+        let applied = migrations::apply(&connect(address).await?).await?;
+        if !applied.is_empty() {
+            tracing::info!(?applied, "migrated");
+        }
+        let store = Store::new(address.pool(config.database.pool_size)?, config.limits.intent_ttl);
+        store.make_partitions().await?;
+        let bind = |address: &str| {
+            TcpListener::bind(address).map_err(|error| Error::invalid(format!("Cannot listen on {address}: {error}.")))
+        };
+        let bus = bind(&config.listen.bus)?;
+        let metrics = config.listen.metrics.as_deref().map(bind).transpose()?;
+        Ok(Self { state: Data::new(State::new(&config, store)?), config, bus, metrics })
+    }
+
+    /// The address of the bus, with the port that was taken if 0 was asked for.
+    ///
+    /// # Errors
+    /// When the operating system does not tell.
+    pub fn address(&self) -> Result<std::net::SocketAddr> {
+        self.bus.local_addr().map_err(Error::fault)
+    }
+
+    /// Serves until SIGTERM or SIGINT, then lets requests under way finish.
+    ///
+    /// # Errors
+    /// When a listener fails.
+    pub async fn run(self) -> Result<()> {
+        let Self { state, config, bus, metrics } = self;
+        let addresses = (local(&bus), metrics.as_ref().map(local).unwrap_or_default());
+        let (on_term, on_int) = (SignalKind::terminate(), SignalKind::interrupt());
+        let (mut term, mut int) = (signal(on_term).map_err(Error::fault)?, signal(on_int).map_err(Error::fault)?);
+
+        let server = serve_bus(&state, &config, bus)?;
+        let metrics = metrics.map(|listener| serve_metrics(&state, listener)).transpose()?;
+        let handle = server.handle();
+        let background = Background::start(&state, &config);
+        tracing::info!(listen = addresses.0, metrics = addresses.1, version = meta::VERSION, "listening");
+
+        let stop = async {
+            let how = tokio::select! { _ = term.recv() => Stop::Gently, _ = int.recv() => Stop::Now };
+            drain(&state, &handle, how, config.listen.drain).await;
+        };
+        let metrics_handle = metrics.as_ref().map(actix_web::dev::Server::handle);
+        let metrics = metrics.map(actix_web::rt::spawn);
+        let (served, ()) = tokio::join!(server, stop);
+        if let (Some(handle), Some(task)) = (metrics_handle, metrics) {
+            handle.stop(false).await;
+            let _ = task.await;
+        }
+        drop(background);
+        tracing::info!("stopped");
+        served.map_err(Error::fault)
+    }
+}
+
+async fn drain(state: &State, handle: &ServerHandle, how: Stop, drain: Duration) {
+    tracing::info!(?how, "stopping");
+    state.begin_draining();
+    if how == Stop::Gently {
+        tokio::time::sleep(drain).await;
+    }
+    handle.stop(true).await;
+}
+
+fn serve_bus(state: &Data<State>, config: &Config, listener: TcpListener) -> Result<actix_web::dev::Server> {
+    let state = state.clone();
+    let mut server = HttpServer::new(move || {
+        App::new().app_data(state.clone()).wrap(from_fn(envelope::wrap)).configure(routes::configure)
+    })
+    .disable_signals()
+    .keep_alive(config.listen.keep_alive)
+    .client_request_timeout(config.limits.request_timeout)
+    .shutdown_timeout(config.listen.shutdown.as_secs());
+    if let Some(workers) = config.listen.workers {
+        server = server.workers(workers);
+    }
+    Ok(server.listen(listener).map_err(Error::fault)?.run())
+}
+
+fn serve_metrics(state: &Data<State>, listener: TcpListener) -> Result<actix_web::dev::Server> {
+    let state = state.clone();
+    let server = HttpServer::new(move || App::new().app_data(state.clone()).route("/metrics", web::get().to(meta::open_metrics)))
+        .disable_signals()
+        .workers(1);
+    Ok(server.listen(listener).map_err(Error::fault)?.run())
+}
+
+/// What runs beside the requests, and ends with this value.
+struct Background(Vec<actix_web::rt::task::JoinHandle<()>>);
+
+impl Background {
+    fn start(state: &Data<State>, config: &Config) -> Self {
+        let (for_keys, for_maintenance) = (Arc::clone(state), Arc::clone(state));
+        let settings = config.maintenance.clone();
+        Self(vec![
+            actix_web::rt::spawn(async move { for_keys.keys.watch().await }),
+            actix_web::rt::spawn(async move { maintenance::run(&for_maintenance, &settings).await }),
+        ])
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        for task in &self.0 {
+            task.abort();
+        }
+    }
+}
+
+fn local(listener: &TcpListener) -> String {
+    listener.local_addr().map(|address| address.to_string()).unwrap_or_default()
+}

@@ -1,0 +1,228 @@
+//! Connections: the pool of a replica, and direct ones for what needs a session of its own.
+
+use std::{sync::Arc, time::Duration};
+
+use deadpool_postgres::{Connect, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use futures_util::future::BoxFuture;
+use rustls::{
+    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
+    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
+};
+use tokio::{runtime::Handle, task::JoinHandle};
+use tokio_postgres::{Client, Config};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::error::{Error, Result};
+
+/// Waiting for a connection of the pool, or for a new one, in seconds. After that the request is answered `database_busy`.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What every session of the pool sets. The timeouts bound how long a request can hold a lock, and are shorter than the
+/// slack that the rings and the totals leave for transactions under way. Plans: each statement is written for one index, but
+/// a table that was empty when its statistics were taken makes the planner prefer to read it whole, and go on doing so.
+const SESSION: &str = "-c statement_timeout=5s -c lock_timeout=3s -c idle_in_transaction_session_timeout=8s \
+     -c TimeZone=UTC -c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_bitmapscan=off -c jit=off";
+
+/// Where the database is and how it is spoken to.
+#[derive(Clone)]
+pub struct Address {
+    config: Config,
+    tls: MakeRustlsConnect,
+}
+
+impl Address {
+    /// Reads a connection string in either of libpq's forms. `sslmode` means what it means to libpq: `prefer` and `require`
+    /// encrypt, `verify-ca` and `verify-full` also check the certificate, against `sslrootcert` or the public authorities.
+    ///
+    /// # Errors
+    /// When it is not a connection string; the text, which may hold a password, is not repeated.
+    pub fn parse(url: &str) -> Result<Self> {
+        let (url, verify) = take_parameter(url, "sslmode", |mode| match mode {
+            "verify-ca" | "verify-full" => (true, Some("require")),
+            _ => (false, None),
+        });
+        let (url, roots) = take_parameter(&url, "sslrootcert", |file| (Some(file.to_owned()), None));
+        let mut config: Config = url.parse().map_err(|_| Error::invalid("DATABASE_URL is not a connection string."))?;
+        let options = config.get_options().map_or_else(|| SESSION.to_owned(), |own| format!("{SESSION} {own}"));
+        config.options(options).connect_timeout(PATIENCE).keepalives_idle(Duration::from_secs(30));
+        if config.get_application_name().is_none() {
+            config.application_name("intent-bus");
+        }
+        let tls = MakeRustlsConnect::new(tls(verify.unwrap_or(false), roots.flatten().as_deref())?);
+        Ok(Self { config, tls })
+    }
+
+    /// A pool of at most `size` connections, driven by the runtime that calls this.
+    ///
+    /// # Errors
+    /// When the pool cannot be built.
+    ///
+    /// # Panics
+    /// Outside a runtime.
+    pub fn pool(&self, size: usize) -> Result<Pool> {
+        let connect = OnThisRuntime { runtime: Handle::current(), tls: self.tls.clone() };
+        let settings = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = Manager::from_connect(self.config.clone(), connect, settings);
+        Pool::builder(manager)
+            .max_size(size)
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(PATIENCE))
+            .create_timeout(Some(PATIENCE))
+            .recycle_timeout(Some(PATIENCE))
+            .build()
+            .map_err(Error::fault)
+    }
+}
+
+/// Makes connections on one runtime, whoever asks. Each thread that serves requests has a runtime of its own, which ends
+/// when that thread has drained; a connection made there would end too, under requests that others still serve.
+struct OnThisRuntime {
+    runtime: Handle,
+    tls: MakeRustlsConnect,
+}
+
+impl Connect for OnThisRuntime {
+    fn connect(&self, config: &Config) -> BoxFuture<'_, std::result::Result<(Client, JoinHandle<()>), tokio_postgres::Error>> {
+        let (config, tls, runtime) = (config.clone(), self.tls.clone(), self.runtime.clone());
+        Box::pin(async move {
+            let (client, connection) = match runtime.spawn(async move { config.connect(tls).await }).await {
+                Ok(connected) => connected?,
+                // The runtime is ending, and with it the process. The pool gives up on this by its own timeout.
+                Err(_) => std::future::pending().await,
+            };
+            let driver = runtime.spawn(async move {
+                if let Err(error) = connection.await {
+                    tracing::warn!(%error, "a connection to the database ended");
+                }
+            });
+            Ok((client, driver))
+        })
+    }
+}
+
+/// A direct connection, for migrations.
+///
+/// # Errors
+/// `database_busy` when the database is away.
+pub async fn connect(address: &Address) -> Result<Client> {
+    let (client, connection) = address.config.connect(address.tls.clone()).await.map_err(Error::busy)?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::warn!(%error, "a direct connection to the database ended");
+        }
+    });
+    Ok(client)
+}
+
+/// Takes one parameter out of a connection string that the driver does not know, or not all values of. `read` gives what is
+/// kept of the value and what to put in its place.
+fn take_parameter<T>(url: &str, name: &str, read: impl Fn(&str) -> (T, Option<&str>)) -> (String, Option<T>) {
+    let start = ['?', '&', ' ']
+        .iter()
+        .find_map(|before| url.find(&format!("{before}{name}=")).map(|at| at + 1))
+        .or_else(|| url.starts_with(&format!("{name}=")).then_some(0));
+    let Some(start) = start else { return (url.to_owned(), None) };
+    let value_at = start + name.len() + 1;
+    let end = url[value_at..].find(['&', ' ']).map_or(url.len(), |length| value_at + length);
+    let value = &url[value_at..end];
+    let (kept, replacement) = read(value);
+    let replacement = match replacement {
+        Some(text) => format!("{name}={text}"),
+        // The driver knows these; others, such as the file of the authorities, it would refuse.
+        None if name == "sslmode" => format!("{name}={value}"),
+        None => String::new(),
+    };
+    let joined = format!("{}{replacement}{}", &url[..start], &url[end..]);
+    (joined.replace("?&", "?").replace("&&", "&").trim_end_matches(['&', '?']).to_owned(), Some(kept))
+}
+
+fn tls(verify: bool, roots: Option<&str>) -> Result<ClientConfig> {
+    let provider = Arc::new(ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .map_err(Error::fault)?;
+    if !verify && roots.is_none() {
+        let anybody = Arc::new(Unverified(provider));
+        return Ok(builder.dangerous().with_custom_certificate_verifier(anybody).with_no_client_auth());
+    }
+    let mut trusted = RootCertStore::empty();
+    match roots {
+        Some(file) => {
+            let unreadable = || Error::invalid(format!("The file that sslrootcert names, {file}, holds no certificates."));
+            let certificates = CertificateDer::pem_file_iter(file).map_err(|_| unreadable())?;
+            trusted.add_parsable_certificates(certificates.filter_map(std::result::Result::ok));
+            if trusted.is_empty() {
+                return Err(unreadable());
+            }
+        }
+        None => trusted.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+    }
+    Ok(builder.with_root_certificates(trusted).with_no_client_auth())
+}
+
+/// Encrypts without asking whom one speaks to, as `sslmode=prefer` and `require` do for libpq.
+#[derive(Debug)]
+struct Unverified(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Unverified {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> std::result::Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parameters_that_the_driver_does_not_know_are_taken_out() {
+        let verify = |mode: &str| if mode == "verify-full" { (true, Some("require")) } else { (false, None) };
+        let (url, found) = take_parameter("postgresql://h/db?sslmode=verify-full&connect_timeout=3", "sslmode", verify);
+        assert_eq!((url.as_str(), found), ("postgresql://h/db?sslmode=require&connect_timeout=3", Some(true)));
+        let (url, found) = take_parameter("host=h sslmode=disable dbname=d", "sslmode", verify);
+        assert_eq!((url.as_str(), found), ("host=h sslmode=disable dbname=d", Some(false)));
+        let keep = |file: &str| (file.to_owned(), None);
+        let (url, found) = take_parameter("postgresql://h/db?sslrootcert=/ca.pem&x=1", "sslrootcert", keep);
+        assert_eq!((url.as_str(), found.as_deref()), ("postgresql://h/db?x=1", Some("/ca.pem")));
+        let (url, _) = take_parameter("postgresql://h/db?sslrootcert=/ca.pem", "sslrootcert", keep);
+        assert_eq!(url, "postgresql://h/db");
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_read_is_not_repeated() {
+        let error = Address::parse("postgresql://user:hunter2@:x/").err().unwrap();
+        assert!(!format!("{error:?}").contains("hunter2"));
+    }
+}

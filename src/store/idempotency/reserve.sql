@@ -1,0 +1,24 @@
+-- Takes an idempotency key for this request; no row comes back when somebody has it already.
+--
+-- $1 hash of tenant and key  $2 hash of endpoint and canonical body  $3 the id that the first answer names (or NULL)
+--
+-- Index: primary key of idempotency_keys. Periods of 86,400 s, kept as the nonces are (see admit.sql for the trap at the
+-- end of a period). A transaction that has the key but has not committed makes this one wait.
+WITH clock AS MATERIALIZED (
+    SELECT extract(epoch FROM clock_timestamp()) AS unix
+), period AS MATERIALIZED (
+    SELECT floor(unix / 86400)::bigint AS number,
+           unix - 86400 * floor(unix / 86400) >= 86370 AS ending
+    FROM clock
+), seen AS MATERIALIZED (
+    SELECT 1
+    FROM idempotency_keys, period
+    WHERE idempotency_keys.slot = ((number + 3) % 4)::smallint AND idempotency_keys.hash = $1::uuid
+)
+INSERT INTO idempotency_keys (slot, hash, request_hash, intent_id)
+SELECT ((number + ahead) % 4)::smallint, $1::uuid, $2::uuid, $3::uuid
+FROM period, generate_series(0, CASE WHEN ending THEN 1 ELSE 0 END) AS ahead
+WHERE NOT EXISTS (SELECT FROM seen)
+ORDER BY ahead
+ON CONFLICT DO NOTHING
+RETURNING slot

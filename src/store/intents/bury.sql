@@ -1,0 +1,30 @@
+-- Ends unfinished intents as dead: failed for the last time, cancelled, or expired. Says which rows there were, and
+-- gives their tenants the quota back (in ascending order of tenants: see the lock order at `quotas`).
+--
+-- $1 ids (locked by this transaction)  $2 reason (NULL: the last error of the intent, or that its last lease ended)
+-- Index: primary key of intents.
+WITH gone AS (
+    DELETE FROM intents WHERE id = ANY ($1::uuid[]) RETURNING *
+), given_back AS MATERIALIZED (
+    SELECT kept.tenant_id, (SELECT count(*) FROM gone WHERE gone.tenant_id = kept.tenant_id) AS ended
+    FROM quotas AS kept
+    WHERE kept.tenant_id IN (SELECT tenant_id FROM gone)
+    ORDER BY kept.tenant_id
+    FOR UPDATE
+), counted AS (
+    UPDATE quotas
+    SET open_intents = open_intents - ended
+    FROM given_back
+    WHERE quotas.tenant_id = given_back.tenant_id
+)
+INSERT INTO finished (
+    id, finished_at, tenant_id, claimed_by, created_at, run_at, backoff_base, payload_day, state, priority,
+    claim_attempts, max_attempts, has_retry_policy, public, namespace, goal, target_worker, required_capability,
+    worker_id, last_error
+)
+SELECT
+    id, clock_timestamp(), tenant_id, claimed_by, created_at, run_at, backoff_base, payload_day, 'dead', priority,
+    claim_attempts, max_attempts, has_retry_policy, public_lane IS NOT NULL, namespace, goal, target_worker,
+    required_capability, worker_id, coalesce($2::text, last_error, 'The lease of the last attempt ended.')
+FROM gone
+RETURNING id

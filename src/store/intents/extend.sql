@@ -1,0 +1,10 @@
+-- Moves the end of a live lease. No row comes back when the lease is over or this claim does not hold the intent.
+--
+-- $1 id  $2 tenant that claimed  $3 hash of the claim token (NULL: the tenant suffices)  $4 seconds to add
+-- Index: primary key of intents.
+UPDATE intents
+SET lease_until = lease_until + make_interval(secs => $4::double precision),
+    visible_at = visible_at + make_interval(secs => $4::double precision)
+WHERE id = $1 AND state = 'claimed' AND claimed_by = $2 AND ($3::uuid IS NULL OR claim_hash = $3::uuid)
+  AND lease_until > clock_timestamp()
+RETURNING id

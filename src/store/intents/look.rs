@@ -1,0 +1,142 @@
+//! Looking at intents without changing them.
+
+use deadpool_postgres::GenericClient;
+use tokio_postgres::Row;
+
+use crate::{
+    domain::{
+        ids::IntentId,
+        intent::{DeadLetter, Seen, State},
+    },
+    error::Result,
+    store::{Store, admission::Admission, statements},
+};
+
+/// A line of the page that shows the newest intents.
+#[derive(Debug)]
+pub struct Recent {
+    /// The intent.
+    pub id: IntentId,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its goal.
+    pub goal: String,
+    /// Where it stands.
+    pub state: State,
+    /// Claims so far.
+    pub claim_attempts: i16,
+    /// Claims allowed.
+    pub max_attempts: i16,
+    /// The worker of the last claim.
+    pub worker_id: Option<String>,
+    /// Unix seconds.
+    pub created_at: f64,
+}
+
+impl Store {
+    /// One intent, for a client.
+    ///
+    /// # Errors
+    /// What admission refuses.
+    pub async fn find_for(&self, admission: &Admission, id: IntentId) -> Result<Option<Seen>> {
+        self.transact(admission, async |tx| self.find_on(&**tx, id).await).await
+    }
+
+    /// One intent, for an operator.
+    ///
+    /// # Errors
+    /// `database_busy`.
+    pub async fn find(&self, id: IntentId) -> Result<Option<Seen>> {
+        self.find_on(&self.client().await?, id).await
+    }
+
+    pub(super) async fn find_on(&self, client: &impl GenericClient, id: IntentId) -> Result<Option<Seen>> {
+        let statement = client.prepare_cached(statements::FIND).await?;
+        let row = client.query_opt(&statement, &[&id.0, &self.intent_ttl]).await?;
+        row.map(|row| read(&row)).transpose()
+    }
+
+    /// The payload of an intent, as it came in; none if it is past its retention.
+    ///
+    /// # Errors
+    /// `database_busy`.
+    pub async fn payload(&self, seen: &Seen) -> Result<Option<Vec<u8>>> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(statements::FIND_PAYLOAD).await?;
+        let row = client.query_opt(&statement, &[&seen.id.0, &seen.payload_day]).await?;
+        Ok(row.map(|row| row.try_get("payload")).transpose()?)
+    }
+
+    /// The newest dead letters.
+    ///
+    /// # Errors
+    /// `database_busy`.
+    pub async fn dead_letters(&self, limit: i64) -> Result<Vec<DeadLetter>> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(statements::DEAD).await?;
+        let rows = client.query(&statement, &[&limit]).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(DeadLetter {
+                    id: IntentId(row.try_get("id")?),
+                    namespace: row.try_get("namespace")?,
+                    goal: row.try_get("goal")?,
+                    attempts: row.try_get("claim_attempts")?,
+                    reason: row.try_get("last_error")?,
+                    died_at: row.try_get("died_at")?,
+                })
+            })
+            .collect()
+    }
+
+    /// The newest intents, finished or not.
+    ///
+    /// # Errors
+    /// `database_busy`.
+    pub async fn recent(&self, limit: i64) -> Result<Vec<Recent>> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(statements::RECENT).await?;
+        let rows = client.query(&statement, &[&limit, &self.intent_ttl]).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Recent {
+                    id: IntentId(row.try_get("id")?),
+                    namespace: row.try_get("namespace")?,
+                    goal: row.try_get("goal")?,
+                    state: State::parse(row.try_get("state")?)?,
+                    claim_attempts: row.try_get("claim_attempts")?,
+                    max_attempts: row.try_get("max_attempts")?,
+                    worker_id: row.try_get("worker_id")?,
+                    created_at: row.try_get("created_at")?,
+                })
+            })
+            .collect()
+    }
+}
+
+fn read(row: &Row) -> Result<Seen> {
+    let result: Option<Vec<u8>> = row.try_get("result")?;
+    let result_type: Option<String> = row.try_get("result_type")?;
+    Ok(Seen {
+        id: IntentId(row.try_get("id")?),
+        tenant: row.try_get("tenant_id")?,
+        claimed_by: row.try_get("claimed_by")?,
+        namespace: row.try_get("namespace")?,
+        goal: row.try_get("goal")?,
+        priority: row.try_get("priority")?,
+        public: row.try_get("public")?,
+        claim_attempts: row.try_get("claim_attempts")?,
+        max_attempts: row.try_get("max_attempts")?,
+        target_worker: row.try_get("target_worker")?,
+        required_capability: row.try_get("required_capability")?,
+        worker_id: row.try_get("worker_id")?,
+        state: State::parse(row.try_get("state")?)?,
+        created_at: row.try_get("created_at")?,
+        run_at: row.try_get("run_at")?,
+        claim_expires_at: row.try_get("claim_expires_at")?,
+        completed_at: row.try_get("completed_at")?,
+        last_error: row.try_get("last_error")?,
+        result: result.zip(result_type),
+        payload_day: row.try_get("payload_day")?,
+    })
+}

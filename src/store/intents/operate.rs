@@ -1,0 +1,107 @@
+//! What operators do to intents: cancel, retry, purge.
+
+use crate::{
+    domain::{ids::IntentId, intent::State, lanes::Lanes},
+    error::{Error, ErrorCode, Result},
+    store::{Store, Tx, admission::Admission, statements},
+};
+
+/// How many intents a purge has deleted.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Purged {
+    /// Open and claimed ones.
+    pub unfinished: i64,
+    /// Fulfilled and dead ones.
+    pub finished: i64,
+}
+
+const CANCELLED: &str = "Cancelled by an operator.";
+/// Rows of each table that one transaction of a purge deletes.
+const PURGE_STEP: i64 = 5000;
+
+impl Store {
+    /// Makes an intent dead, whatever it was.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn cancel(&self, admission: &Admission, id: IntentId) -> Result<()> {
+        self.transact(admission, async |tx| {
+            let done = if is_unfinished(tx, id).await? {
+                bury(tx, id, Some(CANCELLED)).await?
+            } else {
+                let statement = tx.prepare_cached(statements::CANCEL_FINISHED).await?;
+                tx.query_opt(&statement, &[&id.0, &CANCELLED]).await?.is_some()
+            };
+            if done { Ok(()) } else { Err(no_such_intent()) }
+        })
+        .await
+    }
+
+    /// Brings a dead intent back, with all its attempts before it.
+    ///
+    /// # Errors
+    /// `not_found`; `conflict` when it is not dead.
+    pub async fn retry(&self, admission: &Admission, id: IntentId) -> Result<()> {
+        self.transact(admission, async |tx| {
+            let seen = self.find_on(&**tx, id).await?.ok_or_else(no_such_intent)?;
+            // Dead for everybody who looks, though maintenance has not buried it yet.
+            if seen.state == State::Dead && is_unfinished(tx, id).await? {
+                bury(tx, id, None).await?;
+            }
+            let lanes = Lanes::of_intent(
+                seen.tenant,
+                seen.public,
+                &seen.namespace,
+                &seen.goal,
+                seen.target_worker.as_deref(),
+                seen.required_capability.as_deref(),
+            );
+            let statement = tx.prepare_cached(statements::RETRY).await?;
+            let row = tx
+                .query_opt(&statement, &[&id.0, &lanes.own_goal, &lanes.own, &lanes.public_goal, &lanes.public])
+                .await?;
+            if row.is_some() || (tx.maybe_done() && seen.state == State::Open) {
+                return Ok(());
+            }
+            Err(Error::new(
+                ErrorCode::Conflict,
+                format!("Only dead intents can be retried, this one is {}.", seen.state.as_str()),
+            ))
+        })
+        .await
+    }
+
+    /// Deletes all intents, of one namespace or of all, a bounded number at a time.
+    ///
+    /// # Errors
+    /// `database_busy`; what was deleted until then stays deleted.
+    pub async fn purge(&self, namespace: Option<&str>) -> Result<Purged> {
+        let mut purged = Purged::default();
+        loop {
+            let client = self.client().await?;
+            let statement = client.prepare_cached(statements::PURGE).await?;
+            let row = client.query_one(&statement, &[&namespace, &PURGE_STEP]).await?;
+            let step = Purged { unfinished: row.try_get("unfinished")?, finished: row.try_get("finished")? };
+            purged.unfinished += step.unfinished;
+            purged.finished += step.finished;
+            if step.unfinished < PURGE_STEP && step.finished < PURGE_STEP {
+                return Ok(purged);
+            }
+        }
+    }
+}
+
+async fn is_unfinished(tx: &Tx<'_>, id: IntentId) -> Result<bool> {
+    let statement = tx.prepare_cached(statements::LOCK).await?;
+    Ok(tx.query_opt(&statement, &[&id.0]).await?.is_some())
+}
+
+async fn bury(tx: &Tx<'_>, id: IntentId, reason: Option<&str>) -> Result<bool> {
+    let statement = tx.prepare_cached(statements::BURY).await?;
+    Ok(tx.query_opt(&statement, &[&&[id.0][..], &reason]).await?.is_some())
+}
+
+fn no_such_intent() -> Error {
+    Error::not_found("No such intent.")
+}
+

@@ -1,0 +1,23 @@
+-- Brings a dead intent back: open, due at once, no attempts used. Counts in its tenant's quota again, but is not refused by
+-- it, since an operator asked.
+--
+-- $1 id  $2..$5 lanes (own with goal, own, public with goal, public; the last two NULL: private)
+-- Index: primary key of each partition of finished.
+WITH gone AS (
+    DELETE FROM finished WHERE id = $1 AND state = 'dead' RETURNING *
+), counted AS (
+    INSERT INTO quotas AS kept (tenant_id, open_intents)
+    SELECT tenant_id, 1 FROM gone WHERE tenant_id <> 0
+    ON CONFLICT (tenant_id) DO UPDATE SET open_intents = kept.open_intents + 1
+), clock AS MATERIALIZED (
+    SELECT clock_timestamp() AS now
+)
+INSERT INTO intents (
+    id, tenant_id, own_goal_lane, own_lane, public_goal_lane, public_lane, created_at, run_at, visible_at, backoff_base,
+    payload_day, priority, max_attempts, has_retry_policy, namespace, goal, target_worker, required_capability, last_error
+)
+SELECT
+    id, tenant_id, $2, $3, $4, $5, created_at, now, now, backoff_base,
+    payload_day, priority, max_attempts, has_retry_policy, namespace, goal, target_worker, required_capability, last_error
+FROM gone, clock
+RETURNING id

@@ -1,0 +1,95 @@
+//! The keys that a replica has seen lately, so that a request need not ask for its key. Revocation takes effect within a
+//! second: `watch` asks four times a second which keys have changed and forgets them. While that fails, nothing that is
+//! cached is believed, and each request asks the database itself.
+
+use std::{
+    collections::HashMap,
+    sync::RwLock,
+    time::{Duration, Instant},
+};
+
+use super::{Store, keys::Key};
+use crate::error::Result;
+
+/// Time between two looks for changed keys.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How long cached keys are believed after the last look that succeeded, counted from its beginning.
+const BELIEVED_FOR: Duration = Duration::from_millis(900);
+/// Keys kept; when there are more, all are forgotten and learnt again.
+const CAPACITY: usize = 100_000;
+
+/// Keys by hash.
+pub struct KeyCache {
+    store: Store,
+    known: RwLock<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    keys: HashMap<[u8; 32], Key>,
+    looked_at: Option<Instant>,
+}
+
+impl KeyCache {
+    /// An empty cache over a store.
+    #[must_use]
+    pub fn new(store: Store) -> Self {
+        Self { store, known: RwLock::default() }
+    }
+
+    /// The key of this hash, unless it is revoked or there is none. Unknown keys are not remembered, so a new key works at
+    /// once on every replica.
+    ///
+    /// # Errors
+    /// `database_busy`.
+    pub async fn find(&self, hash: &[u8; 32]) -> Result<Option<Key>> {
+        if let Some(key) = self.cached(hash) {
+            return Ok(Some(key));
+        }
+        let found = self.store.find_key(hash).await?;
+        if let (Some(key), Ok(mut known)) = (found, self.known.write()) {
+            if known.keys.len() >= CAPACITY {
+                known.keys.clear();
+            }
+            // A revocation that was committed since is still listed as recent when the next look comes.
+            known.keys.insert(*hash, key);
+        }
+        Ok(found)
+    }
+
+    /// Forgets a key, after this replica has revoked it.
+    pub fn forget(&self, hash: &[u8; 32]) {
+        if let Ok(mut known) = self.known.write() {
+            known.keys.remove(hash);
+        }
+    }
+
+    fn cached(&self, hash: &[u8; 32]) -> Option<Key> {
+        let known = self.known.read().ok()?;
+        let fresh = known.looked_at.is_some_and(|at| at.elapsed() < BELIEVED_FOR);
+        if fresh { known.keys.get(hash).copied() } else { None }
+    }
+
+    /// Looks for changed keys for as long as the process runs.
+    pub async fn watch(&self) {
+        loop {
+            let began = Instant::now();
+            // A look that hangs must not be believed for longer than one that fails.
+            match tokio::time::timeout(BELIEVED_FOR, self.store.changed_keys()).await {
+                Ok(Ok(changed)) => self.forget_changed(&changed, began),
+                Ok(Err(error)) => tracing::warn!(?error, "could not look for revoked keys; asking for each request"),
+                Err(_) => tracing::warn!("looking for revoked keys takes too long; asking for each request"),
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    fn forget_changed(&self, changed: &[[u8; 32]], began: Instant) {
+        if let Ok(mut known) = self.known.write() {
+            for hash in changed {
+                known.keys.remove(hash);
+            }
+            known.looked_at = Some(began);
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Tenants' keys: made, found, revoked. Only their hashes are stored.
+
+use deadpool_postgres::GenericClient;
+
+use crate::{
+    error::{Error, Result},
+    store::{Store, admission::Admission, statements},
+};
+
+/// What a valid key stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    /// The key's number, for logs.
+    pub id: i64,
+    /// Whose it is.
+    pub tenant: i64,
+    /// Requests a minute, if the tenant has a limit of its own.
+    pub rate_limit: Option<i32>,
+    /// Unfinished intents, if the tenant has a limit of its own.
+    pub max_open: Option<i32>,
+}
+
+/// A key as operators see it.
+#[derive(Debug)]
+pub struct ListedKey {
+    /// The key's number.
+    pub id: i64,
+    /// Who it was made for.
+    pub owner: String,
+    /// Unix seconds.
+    pub created_at: f64,
+    /// Unix seconds, if it is revoked.
+    pub revoked_at: Option<f64>,
+}
+
+impl Store {
+    /// Makes a tenant with a key of this hash.
+    ///
+    /// # Errors
+    /// `database_busy`.
+    pub async fn create_key(&self, admission: &Admission, owner: &str, hash: &[u8; 32]) -> Result<()> {
+        self.transact(admission, async |tx| {
+            if tx.maybe_done() && find(&**tx, hash).await?.is_some() {
+                return Ok(());
+            }
+            let statement = tx.prepare_cached(statements::KEY_CREATE).await?;
+            tx.query_one(&statement, &[&owner, &&hash[..]]).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// The key of this hash, unless it is revoked or there is none.
+    ///
+    /// # Errors
+    /// `database_busy`.
+    pub async fn find_key(&self, hash: &[u8; 32]) -> Result<Option<Key>> {
+        find(&self.client().await?, hash).await
+    }
+
+    /// Revokes the key of this hash. False: there is none.
+    ///
+    /// # Errors
+    /// `database_busy`.
+    pub async fn revoke_key(&self, admission: &Admission, hash: &[u8; 32]) -> Result<bool> {
+        self.transact(admission, async |tx| {
+            let statement = tx.prepare_cached(statements::KEY_REVOKE).await?;
+            Ok(tx.query_opt(&statement, &[&&hash[..]]).await?.is_some())
+        })
+        .await
+    }
+
+    /// Hashes of the keys that have changed in the last minute.
+    ///
+    /// # Errors
+    /// `database_busy`.
+    pub async fn changed_keys(&self) -> Result<Vec<[u8; 32]>> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(statements::KEYS_CHANGED).await?;
+        let rows = client.query(&statement, &[]).await?;
+        rows.iter()
+            .map(|row| {
+                let hash: &[u8] = row.try_get("key_hash")?;
+                hash.try_into().map_err(Error::fault)
+            })
+            .collect()
+    }
+
+    /// The newest keys.
+    ///
+    /// # Errors
+    /// `database_busy`.
+    pub async fn list_keys(&self, limit: i64) -> Result<Vec<ListedKey>> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(statements::KEYS_LIST).await?;
+        let rows = client.query(&statement, &[&limit]).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(ListedKey {
+                    id: row.try_get("id")?,
+                    owner: row.try_get("owner")?,
+                    created_at: row.try_get("created_at")?,
+                    revoked_at: row.try_get("revoked_at")?,
+                })
+            })
+            .collect()
+    }
+}
+
+async fn find(client: &impl GenericClient, hash: &[u8; 32]) -> Result<Option<Key>> {
+    let statement = client.prepare_cached(statements::KEY_FIND).await?;
+    let row = client.query_opt(&statement, &[&&hash[..]]).await?;
+    row.map(|row| {
+        Ok(Key {
+            id: row.try_get("id")?,
+            tenant: row.try_get("tenant_id")?,
+            rate_limit: row.try_get("rate_limit_per_minute")?,
+            max_open: row.try_get("max_open_intents")?,
+        })
+    })
+    .transpose()
+}

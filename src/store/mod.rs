@@ -1,0 +1,88 @@
+//! The only home of SQL. One file for each statement, beside the one function that runs it; what several statements make up
+//! together happens in one transaction. Nothing here knows of HTTP.
+//!
+//! Every request is one transaction at most: admission (nonce, rate limit), idempotency key, quota and the operation itself
+//! commit together or not at all.
+
+pub mod admission;
+pub mod connect;
+pub mod idempotency;
+pub mod intents;
+pub mod key_cache;
+pub mod keys;
+pub mod kv;
+pub mod migrations;
+pub mod partitions;
+pub mod rings;
+pub mod statements;
+pub mod totals;
+pub mod transaction;
+
+use deadpool_postgres::{Object, Pool};
+
+pub use self::{connect::connect, transaction::Tx};
+use crate::error::{Error, Result};
+
+/// The database, through a pool of connections. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    pool: Pool,
+    /// Seconds for which an unclaimed intent may be claimed.
+    intent_ttl: f64,
+}
+
+impl Store {
+    /// A store on a pool. `intent_ttl`: seconds for which an unclaimed intent may be claimed.
+    #[must_use]
+    pub fn new(pool: Pool, intent_ttl: f64) -> Self {
+        Self { pool, intent_ttl }
+    }
+
+    /// A connection of the pool.
+    ///
+    /// # Errors
+    /// `database_busy` when none is free in time or the database is away.
+    pub async fn client(&self) -> Result<Object> {
+        self.pool.get().await.map_err(Error::busy)
+    }
+
+    /// Connections in use, idle and waited for.
+    #[must_use]
+    pub fn pool_status(&self) -> deadpool_postgres::Status {
+        self.pool.status()
+    }
+
+    /// Whether the database answers and has our schema.
+    ///
+    /// # Errors
+    /// `database_busy` when it is away or its schema is not there.
+    pub async fn ready(&self) -> Result<()> {
+        let client = self.client().await?;
+        if migrations::pending(&client).await? {
+            return Err(Error::busy("the schema is not there or not up to date"));
+        }
+        Ok(())
+    }
+}
+
+impl From<tokio_postgres::Error> for Error {
+    /// What a statement may meet without a fault of ours: the database away, shutting down, read-only after a failover, too
+    /// busy, or slower than its timeouts. Everything else is a fault.
+    fn from(error: tokio_postgres::Error) -> Self {
+        use tokio_postgres::error::SqlState;
+        let passing = error.code().is_none_or(|code| {
+            [
+                SqlState::QUERY_CANCELED,
+                SqlState::LOCK_NOT_AVAILABLE,
+                SqlState::T_R_DEADLOCK_DETECTED,
+                SqlState::T_R_SERIALIZATION_FAILURE,
+                SqlState::READ_ONLY_SQL_TRANSACTION,
+                SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+            ]
+            .contains(code)
+                // Connection trouble, lack of resources, operator intervention, a server error such as a full disk.
+                || ["08", "53", "57", "58"].iter().any(|class| code.code().starts_with(class))
+        });
+        if passing { Self::busy(error) } else { Self::fault(error) }
+    }
+}

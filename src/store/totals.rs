@@ -1,0 +1,59 @@
+//! Counts of intents by namespace and state, kept by one replica at a time on a timer, read by pages and metrics.
+
+use super::{Store, statements};
+use crate::{domain::intent::State, error::Result};
+
+/// How many intents of a namespace are in a state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Total {
+    /// The namespace.
+    pub namespace: String,
+    /// The state.
+    pub state: State,
+    /// How many.
+    pub count: i64,
+}
+
+impl Store {
+    /// Brings the totals up to date, if no other replica is at it.
+    ///
+    /// # Errors
+    /// `database_busy`.
+    pub async fn count_totals(&self) -> Result<()> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(statements::ADD_FINISHED).await?;
+        client.query(&statement, &[]).await?;
+        let statement = client.prepare_cached(statements::COUNT_OPEN).await?;
+        client.query(&statement, &[&self.intent_ttl]).await?;
+        Ok(())
+    }
+
+    /// The totals as last counted.
+    ///
+    /// # Errors
+    /// `database_busy`.
+    pub async fn totals(&self) -> Result<Vec<Total>> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(statements::READ_TOTALS).await?;
+        let rows = client.query(&statement, &[]).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Total {
+                    namespace: row.try_get("namespace")?,
+                    state: State::parse(row.try_get("state")?)?,
+                    count: row.try_get("count")?,
+                })
+            })
+            .collect()
+    }
+
+    /// Keys in use.
+    ///
+    /// # Errors
+    /// `database_busy`.
+    pub async fn count_keys(&self) -> Result<i64> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(statements::READ_KEYS).await?;
+        Ok(client.query_one(&statement, &[]).await?.try_get("keys")?)
+    }
+}

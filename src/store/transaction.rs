@@ -1,0 +1,112 @@
+//! One request, one transaction; and what to do when the answer to its COMMIT is lost.
+
+use deadpool_postgres::{Object, Transaction};
+use tokio_postgres::error::SqlState;
+
+use super::{
+    Store,
+    admission::{Admission, Refusal},
+};
+use crate::error::{Error, Result};
+
+/// The transaction of one admitted request.
+pub struct Tx<'c> {
+    inner: Transaction<'c>,
+    /// This is the second try of a request whose first COMMIT got no answer.
+    again: bool,
+    /// And its nonce is stored: the first try was committed, or somebody else has sent the same request.
+    used: bool,
+}
+
+impl<'c> std::ops::Deref for Tx<'c> {
+    type Target = Transaction<'c>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.inner
+    }
+}
+
+impl Tx<'_> {
+    /// Whether an earlier try of this very request may have been committed.
+    #[must_use]
+    pub fn maybe_done(&self) -> bool {
+        self.again
+    }
+
+    /// Whether the nonce of this request had been used when an earlier try of it may have been committed.
+    #[must_use]
+    pub fn nonce_was_used(&self) -> bool {
+        self.used
+    }
+}
+
+impl Store {
+    /// Admits a request and runs its work in the same transaction.
+    ///
+    /// If the answer to COMMIT is lost, nobody knows whether it took place. Then the request is run once more: its work finds
+    /// what the first try has left (ids and tokens are the same) and answers as the first would have. The nonce that the
+    /// first try has used is not held against the second.
+    pub async fn transact<T>(
+        &self,
+        admission: &Admission,
+        work: impl AsyncFn(&Tx<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let mut client = self.client().await?;
+        match Self::attempt(&mut client, admission, false, &work).await? {
+            Some(done) => return Ok(done),
+            None => drop(client),
+        }
+        tracing::warn!("The answer to a COMMIT was lost. The request is looked up and, if need be, done again.");
+        let mut client = self.client().await?;
+        Self::attempt(&mut client, admission, true, &work)
+            .await?
+            .ok_or_else(|| Error::busy("the answer to COMMIT was lost twice"))
+    }
+
+    /// Admits a request by itself, for what reads only or takes several transactions.
+    ///
+    /// # Errors
+    /// What admission refuses.
+    pub async fn admit(&self, admission: &Admission) -> Result<()> {
+        if admission.is_free() { Ok(()) } else { self.transact(admission, async |_| Ok(())).await }
+    }
+
+    /// One try. `None`: the answer to COMMIT was lost.
+    async fn attempt<T>(
+        client: &mut Object,
+        admission: &Admission,
+        again: bool,
+        work: &impl AsyncFn(&Tx<'_>) -> Result<T>,
+    ) -> Result<Option<T>> {
+        let mut tx = Tx { inner: client.transaction().await?, again, used: false };
+        match admission.admit(&tx).await? {
+            None => {}
+            Some(Refusal::Replayed) if again => tx.used = true,
+            Some(Refusal::RateLimited { .. }) if again => {}
+            Some(refusal) => {
+                tx.inner.rollback().await?;
+                return Err(refusal.into());
+            }
+        }
+        match work(&tx).await {
+            Ok(done) => match tx.inner.commit().await {
+                Ok(()) => Ok(Some(done)),
+                Err(error) if answer_was_lost(&error) => Ok(None),
+                Err(error) => Err(error.into()),
+            },
+            Err(error) => {
+                // The connection may be what failed; it is not reused then, and the database rolls back by itself.
+                let _ = tx.inner.rollback().await;
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Whether COMMIT may have taken place although it failed: the connection ended, or the server was shutting down.
+pub(super) fn answer_was_lost(error: &tokio_postgres::Error) -> bool {
+    error.code().is_none_or(|code| {
+        code.code().starts_with("08")
+            || [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN, SqlState::CANNOT_CONNECT_NOW].contains(code)
+    })
+}

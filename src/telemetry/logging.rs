@@ -1,0 +1,11 @@
+//! Log lines on standard output, for machines or for people.
+
+use tracing_subscriber::EnvFilter;
+
+/// Sets the process up to log. `filter`: a level, or a filter by module. Later calls change nothing.
+pub fn init(filter: &str, pretty: bool) {
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter);
+    // It fails when a subscriber is set already, as in tests that run several servers in one process.
+    let _ = if pretty { logs.compact().try_init() } else { logs.json().flatten_event(true).try_init() };
+}

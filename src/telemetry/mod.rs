@@ -1,0 +1,4 @@
+//! What a replica tells of itself: log lines and metrics.
+
+pub mod logging;
+pub mod metrics;
