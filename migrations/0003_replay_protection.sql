@@ -16,9 +16,9 @@ CREATE TABLE nonces_3 PARTITION OF nonces FOR VALUES IN (3) WITH (autovacuum_vac
 -- Slot = (unix seconds / 86400) mod 4. A key is looked for in this slot and the one before, so for 24 to 48 hours.
 CREATE TABLE idempotency_keys (
     slot         smallint NOT NULL,
-    -- The first 128 bits of SHA-256 over tenant and key.
+    -- The first 128 bits of SHA-256 over tenant, path and key.
     hash         uuid NOT NULL,
-    -- The first 128 bits of SHA-256 over the endpoint and the canonical JSON body.
+    -- The first 128 bits of SHA-256 over the canonical JSON body.
     request_hash uuid NOT NULL,
     -- What the first answer named; NULL where the answer names nothing.
     intent_id    uuid,

@@ -29,10 +29,10 @@ pub struct Server {
 
 /// How a replica is told to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stop {
-    /// SIGTERM: let the load balancer notice first.
+pub enum Stop {
+    /// As by SIGTERM: let the load balancer notice first.
     Gently,
-    /// SIGINT: finish what is under way.
+    /// As by SIGINT: finish what is under way.
     Now,
 }
 
@@ -70,11 +70,21 @@ impl Server {
     /// # Errors
     /// When a listener fails.
     pub async fn run(self) -> Result<()> {
-        let Self { state, config, bus, metrics } = self;
-        let addresses = (local(&bus), metrics.as_ref().map(local).unwrap_or_default());
         let (on_term, on_int) = (SignalKind::terminate(), SignalKind::interrupt());
         let (mut term, mut int) = (signal(on_term).map_err(Error::fault)?, signal(on_int).map_err(Error::fault)?);
+        self.run_until(async {
+            tokio::select! { _ = term.recv() => Stop::Gently, _ = int.recv() => Stop::Now }
+        })
+        .await
+    }
 
+    /// Serves until told to stop, then lets requests under way finish. Signals are the caller's.
+    ///
+    /// # Errors
+    /// When a listener fails.
+    pub async fn run_until(self, told: impl Future<Output = Stop>) -> Result<()> {
+        let Self { state, config, bus, metrics } = self;
+        let addresses = (local(&bus), metrics.as_ref().map(local).unwrap_or_default());
         let server = serve_bus(&state, &config, bus)?;
         let metrics = metrics.map(|listener| serve_metrics(&state, listener)).transpose()?;
         let handle = server.handle();
@@ -82,8 +92,7 @@ impl Server {
         tracing::info!(listen = addresses.0, metrics = addresses.1, version = meta::VERSION, "listening");
 
         let stop = async {
-            let how = tokio::select! { _ = term.recv() => Stop::Gently, _ = int.recv() => Stop::Now };
-            drain(&state, &handle, how, config.listen.drain).await;
+            drain(&state, &handle, told.await, config.listen.drain).await;
         };
         let metrics_handle = metrics.as_ref().map(actix_web::dev::Server::handle);
         let metrics = metrics.map(actix_web::rt::spawn);

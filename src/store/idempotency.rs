@@ -8,9 +8,9 @@ use crate::error::{Error, ErrorCode, Result};
 /// An idempotency key with the request that it stands for.
 #[derive(Debug, Clone, Copy)]
 pub struct Idempotency {
-    /// Hash of tenant and key.
+    /// Hash of tenant, path and key.
     pub key: Uuid,
-    /// Hash of endpoint and canonical body.
+    /// Hash of the canonical body.
     pub request: Uuid,
     /// The code that a clash gets in this protocol generation.
     pub clash: ErrorCode,

@@ -65,7 +65,7 @@ impl ClientRequest {
         self.declared.generation()
     }
 
-    /// The idempotency key of this request, if it has one, bound to this endpoint and this body.
+    /// The idempotency key of this request, if it has one. Each path has keys of its own.
     ///
     /// # Errors
     /// `invalid_request` when the key is empty or too long, or the body nested too deeply to be compared.
@@ -78,8 +78,8 @@ impl ClientRequest {
         let body = std::str::from_utf8(&self.body).map_err(|_| Error::invalid("The body is not UTF-8."))?;
         let body = json::canonical(body).map_err(|_| Error::invalid("The body is nested too deeply."))?;
         Ok(Some(Idempotency {
-            key: hash128(&[b"idempotency key", &self.caller.tenant.to_be_bytes(), key]),
-            request: hash128(&[b"request", request.path().as_bytes(), body.as_bytes()]),
+            key: hash128(&[b"idempotency key", &self.caller.tenant.to_be_bytes(), request.path().as_bytes(), key]),
+            request: hash128(&[b"request", body.as_bytes()]),
             clash: self.generation().idempotency_clash(),
         }))
     }

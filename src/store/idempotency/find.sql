@@ -1,6 +1,6 @@
 -- Who has this idempotency key: the request it was first used for and the id which the answer named.
 --
--- $1 hash of tenant and key
+-- $1 hash of tenant, path and key
 -- Index: primary key of idempotency_keys, in the slots of this period, the one before and the one after (a clock that
 -- passed the period's end between the two statements must not lose the key).
 SELECT request_hash, intent_id

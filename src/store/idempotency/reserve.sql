@@ -1,6 +1,6 @@
 -- Takes an idempotency key for this request; no row comes back when somebody has it already.
 --
--- $1 hash of tenant and key  $2 hash of endpoint and canonical body  $3 the id that the first answer names (or NULL)
+-- $1 hash of tenant, path and key  $2 hash of the canonical body  $3 the id that the first answer names (or NULL)
 --
 -- Index: primary key of idempotency_keys. Periods of 86,400 s, kept as the nonces are (see admit.sql for the trap at the
 -- end of a period). A transaction that has the key but has not committed makes this one wait.

@@ -41,9 +41,7 @@ impl Store {
             if let Some(idempotency) = idempotency
                 && let Reserved::Before(first) = idempotency.reserve(tx, Some(intent.id.0)).await?
             {
-                return first.map(IntentId).ok_or_else(|| {
-                    Error::new(idempotency.clash, "This Idempotency-Key was used for another kind of request.")
-                });
+                return first.map(IntentId).ok_or_else(|| Error::fault("an idempotency key of a publish names no intent"));
             }
             if store(tx, intent, max_open).await? || exists(tx, intent.id).await? {
                 return Ok(intent.id);

@@ -23,11 +23,23 @@ def show(versions: list[str], outcomes: Outcomes) -> int:
         cells = (f"{_cell(version, check.title, outcomes):>5}" for version in versions)
         print(check.title.ljust(width), *cells)
     print()
-    failed = {place: detail for place, detail in outcomes.items() if detail is not None}
-    for (version, title), detail in sorted(failed.items(), key=lambda item: (item[0][1], parse(item[0][0]))):
-        print(f"FAIL {version}  {title}\n     {detail}")
-    print(f"{len(outcomes) - len(failed)} passed, {len(failed)} failed")
-    return len(failed)
+    failures = _failures(versions, outcomes)
+    for (title, detail), failed in failures.items():
+        print(f"FAIL  {title}\n      in {' '.join(failed)}: {detail}")
+    count = sum(len(failed) for failed in failures.values())
+    print(f"{len(outcomes) - count} passed, {count} failed")
+    return count
+
+
+def _failures(versions: list[str], outcomes: Outcomes) -> dict:
+    """The versions with the same failure of the same check, in the table's order: they mostly fail together."""
+    failures: dict = {}
+    for check in CHECKS:
+        for version in versions:
+            detail = outcomes.get((version, check.title))
+            if detail is not None:
+                failures.setdefault((check.title, detail), []).append(version)
+    return failures
 
 
 def _cell(version: str, title: str, outcomes: Outcomes) -> str:
