@@ -1,6 +1,9 @@
 //! The command line: subcommands, nothing else.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
 use intent_bus::{
@@ -52,9 +55,10 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         // Has to run before any thread is started.
         Command::PostgresGuard => return private_postgres::guard::run(),
-        Command::Serve { config, check } => read(config).and_then(|config| if check { show(&config) } else { serve(config) }),
+        Command::Serve { config, check: true } => read(config.as_deref()).map(|config| show(&config)),
+        Command::Serve { config, check: false } => read(config.as_deref()).and_then(serve),
         Command::Dev(arguments) => dev::run(arguments),
-        Command::Migrate { config, status } => read(config).and_then(|config| migrate(&config, status)),
+        Command::Migrate { config, status } => read(config.as_deref()).and_then(|config| migrate(&config, status)),
     };
     done.unwrap_or_else(|error| {
         eprintln!("intent-bus: {}", error.message());
@@ -65,8 +69,8 @@ fn main() -> ExitCode {
     })
 }
 
-fn read(file: Option<PathBuf>) -> Result<Config> {
-    config::load(file.as_deref()).map_err(|error| Error::invalid(error.to_string()))
+fn read(file: Option<&Path>) -> Result<Config> {
+    config::load(file).map_err(|error| Error::invalid(error.to_string()))
 }
 
 fn serve(config: Config) -> Result<ExitCode> {
@@ -76,11 +80,11 @@ fn serve(config: Config) -> Result<ExitCode> {
 }
 
 #[allow(clippy::print_stdout, reason = "the command's answer")]
-fn show(config: &Config) -> Result<ExitCode> {
+fn show(config: &Config) -> ExitCode {
     for (name, value) in config.shown() {
         println!("{name} = {value}");
     }
-    Ok(ExitCode::SUCCESS)
+    ExitCode::SUCCESS
 }
 
 #[allow(clippy::print_stdout, reason = "the command's answer")]

@@ -96,14 +96,14 @@ impl Server {
         };
         let metrics_handle = metrics.as_ref().map(actix_web::dev::Server::handle);
         let metrics = metrics.map(actix_web::rt::spawn);
-        let (served, ()) = tokio::join!(server, stop);
+        let (ended, ()) = tokio::join!(server, stop);
         if let (Some(handle), Some(task)) = (metrics_handle, metrics) {
             handle.stop(false).await;
             let _ = task.await;
         }
         drop(background);
         tracing::info!("stopped");
-        served.map_err(Error::fault)
+        ended.map_err(Error::fault)
     }
 }
 

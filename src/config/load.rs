@@ -42,6 +42,7 @@ pub fn load(file: Option<&Path>) -> Result<Config> {
 ///
 /// # Errors
 /// The first setting that cannot be used.
+#[allow(clippy::implicit_hasher, reason = "there is one caller with one kind of map")]
 pub fn load_from(file: Option<&Path>, environment: &HashMap<String, String>) -> Result<Config> {
     let values = Values::read(file, environment)?;
     let config = Config {
@@ -185,11 +186,11 @@ impl Values {
         flag(self.text(name)).ok_or_else(|| refused(name, "must be true or false"))
     }
 
-    fn number<T: FromStr + PartialOrd + Display>(&self, name: &str, least: T, most: T) -> Result<T> {
+    fn number<T: Copy + FromStr + PartialOrd + Display>(&self, name: &str, least: T, most: T) -> Result<T> {
         self.text(name)
             .parse()
             .ok()
-            .filter(|number| (&least..=&most).contains(&number))
+            .filter(|number| (least..=most).contains(number))
             .ok_or_else(|| refused(name, &format!("must be a whole number from {least} to {most}")))
     }
 

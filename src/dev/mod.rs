@@ -1,6 +1,7 @@
 //! `intent-bus dev`: the bus with a Postgres of its own, for a newcomer, a developer, a test.
 
 mod greeting;
+mod secrets;
 
 use std::{collections::HashMap, io::IsTerminal, path::PathBuf, process::ExitCode, time::Instant};
 
@@ -9,7 +10,6 @@ use private_postgres::{Data, Fetch, Guard, Options, PrivatePostgres, default_dat
 
 use crate::{
     config::{self, Config},
-    domain::ids::random_bytes,
     error::{Error, Result},
     server::Server,
     telemetry::logging,
@@ -40,8 +40,6 @@ const SETTINGS: &[(&str, &str)] = &[
     ("BUS_DRAIN_SECONDS", "0"),
     ("BUS_RATE_LIMIT_PER_MINUTE", "6000"),
 ];
-/// The file, beside the data, that keeps the secrets from one start to the next.
-const SECRETS: &str = "secrets.toml";
 
 /// Runs until Ctrl-C or SIGTERM.
 ///
@@ -52,11 +50,9 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
     let mut environment: HashMap<String, String> = std::env::vars().collect();
     let given = environment.get("DATABASE_URL").is_some_and(|url| !url.is_empty());
     let postgres = if given { None } else { Some(postgres(&arguments)?) };
-    let kept = match (&postgres, arguments.ephemeral) {
-        (Some(_), false) => Some(data_folder(&arguments)?),
-        _ => None,
-    };
-    for (name, value) in secrets(kept)? {
+    let keeps_data = postgres.is_some() && !arguments.ephemeral;
+    let made = if keeps_data { secrets::kept_beside(&data_folder(&arguments)?)? } else { secrets::make()? };
+    for (name, value) in made {
         environment.entry(name).or_insert(value);
     }
     for (name, value) in SETTINGS {
@@ -110,32 +106,4 @@ fn fetch(yes: bool) -> Fetch {
     let mut answer = String::new();
     let read = std::io::stdin().read_line(&mut answer).is_ok();
     if read && !answer.trim().to_lowercase().starts_with('n') { Fetch::Allowed } else { Fetch::Never }
-}
-
-/// The secrets of this bus: made at the first start, kept beside the data.
-fn secrets(kept: Option<PathBuf>) -> Result<HashMap<String, String>> {
-    let names = ["BUS_SECRET", "BUS_ADMIN_SECRET", "DASHBOARD_PASSWORD"];
-    let make = || names.iter().map(|name| Ok(((*name).to_owned(), hex::encode(random_bytes::<16>()?)))).collect();
-    let Some(folder) = kept else { return make() };
-    let file = folder.with_file_name(format!(
-        "{}-{SECRETS}",
-        folder.file_name().unwrap_or_default().to_string_lossy()
-    ));
-    if let Ok(text) = std::fs::read_to_string(&file) {
-        return Ok(text
-            .lines()
-            .filter_map(|line| line.split_once('='))
-            .map(|(name, value)| (name.trim().to_owned(), value.trim().trim_matches('"').to_owned()))
-            .collect());
-    }
-    let made: HashMap<String, String> = make()?;
-    let text: String = made.iter().map(|(name, value)| format!("{name} = \"{value}\"\n")).collect();
-    write_privately(&file, &text)
-        .map_err(|error| Error::invalid(format!("Cannot write {}: {error}.", file.display())))?;
-    Ok(made)
-}
-
-fn write_privately(file: &std::path::Path, text: &str) -> std::io::Result<()> {
-    use std::{io::Write, os::unix::fs::OpenOptionsExt};
-    std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?.write_all(text.as_bytes())
 }

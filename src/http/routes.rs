@@ -92,8 +92,7 @@ pub fn is_probe(path: &str) -> bool {
 }
 
 fn method_guard(method: &str) -> impl guard::Guard {
-    let any = if method == "GET" { guard::Any(guard::Get()).or(guard::Head()) } else { guard::Any(guard::Post()) };
-    any
+    if method == "GET" { guard::Any(guard::Get()).or(guard::Head()) } else { guard::Any(guard::Post()) }
 }
 
 async fn method_not_allowed(request: HttpRequest) -> HttpResponse {

@@ -57,6 +57,7 @@ statements! {
     PAYLOADS_IN_USE = "partitions/payloads_in_use.sql",
     ADD_FINISHED = "totals/add_finished.sql",
     COUNT_OPEN = "totals/count_open.sql",
+    FORGET_TOTALS = "totals/forget.sql",
     READ_TOTALS = "totals/read.sql",
     READ_KEYS = "totals/read_keys.sql",
     MIGRATIONS_JOURNAL = "migrations/journal.sql",

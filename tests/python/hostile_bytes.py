@@ -26,7 +26,8 @@ import requests
 from hostile import answers, attempts, endpoints
 
 ANSWER_SECONDS = 30.0  # a routed request without an answer by then is a violation
-BROKEN_SECONDS = 1.0  # broken HTTP may wait for more bytes; it gets none
+BROKEN_SECONDS = 1.0  # broken HTTP may make the bus wait for more bytes; it gets none
+MORE_SECONDS = 0.1  # and after one answer there may be another
 ALIVE_EVERY = 250
 SHOWN_VIOLATIONS = 20
 CLOSED = "closed without an answer"
@@ -212,6 +213,7 @@ def provoke(connection: socket.socket, attempt: attempts.Attempt) -> tuple[list[
         connection.shutdown(socket.SHUT_WR)
         while more := connection.recv(65536):
             data += more
+            connection.settimeout(MORE_SECONDS)
     # A mutated method may or may not be HEAD, which decides whether a body follows.
     outcomes = [split(data, method) for method in (["GET", "HEAD"] if b"HEAD" in attempt.data else ["GET"])]
     return min(outcomes, key=lambda outcome: len(outcome[1]))

@@ -62,7 +62,8 @@ def child(version: str, arguments: argparse.Namespace) -> table.Outcomes:
         done = subprocess.run(
             command, env=environment(arguments.url), capture_output=True, text=True, timeout=arguments.timeout
         )
-        printed, end = done.stdout, f"the process ended with {done.returncode}: {done.stderr.strip()[-500:]}"
+        last_words = done.stderr.strip().split("\n")[-1]
+        printed, end = done.stdout, f"the process ended with {done.returncode}: {last_words}"
     except subprocess.TimeoutExpired as late:
         printed, end = (late.stdout or b"").decode(), f"not done after {arguments.timeout:.0f} s"
     # The last line is cut short if the process was.

@@ -60,6 +60,14 @@ pub async fn style() -> HttpResponse {
 }
 
 /// Filters of the template.
+#[allow(
+    clippy::inline_always,
+    clippy::trivially_copy_pass_by_ref,
+    clippy::unnecessary_wraps,
+    clippy::unused_self,
+    unreachable_pub,
+    reason = "the shape that the template engine asks for"
+)]
 mod filters {
     /// Unix seconds as a date and time of UTC, to the second.
     #[askama::filter_fn]

@@ -37,9 +37,9 @@ impl Store {
         let (own, public) = (claim.reach.own_lanes(), claim.reach.public_lanes());
         let claimed = std::cell::RefCell::new(None);
         self.transact(admission, async |tx| {
-            if tx.maybe_done()
-                && let Some(Claimed { id, .. }) = &*claimed.borrow()
-                && holds(tx, *id, claim.token.hash()).await?
+            let before = claimed.borrow().as_ref().map(|claimed: &Claimed| claimed.id);
+            if let Some(id) = before
+                && holds(tx, id, claim.token.hash()).await?
             {
                 return Ok(());
             }

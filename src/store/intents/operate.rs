@@ -85,6 +85,8 @@ impl Store {
             purged.unfinished += step.unfinished;
             purged.finished += step.finished;
             if step.unfinished < PURGE_STEP && step.finished < PURGE_STEP {
+                let statement = client.prepare_cached(statements::FORGET_TOTALS).await?;
+                client.execute(&statement, &[&namespace]).await?;
                 return Ok(purged);
             }
         }

@@ -1,10 +1,19 @@
 -- Brings a dead intent back: open, due at once, no attempts used. Counts in its tenant's quota again, but is not refused by
--- it, since an operator asked.
+-- it, since an operator asked. Is taken out of the totals if it was added up already; the lock on totals_progress keeps that
+-- from changing meanwhile.
 --
 -- $1 id  $2..$5 lanes (own with goal, own, public with goal, public; the last two NULL: private)
 -- Index: primary key of each partition of finished.
 WITH gone AS (
     DELETE FROM finished WHERE id = $1 AND state = 'dead' RETURNING *
+), progress AS MATERIALIZED (
+    SELECT finished_until FROM totals_progress FOR UPDATE
+), uncounted AS (
+    UPDATE finished_totals AS total
+    SET count = count - 1
+    FROM gone, progress
+    WHERE total.day = (gone.finished_at AT TIME ZONE 'UTC')::date AND total.namespace = gone.namespace
+      AND total.state = 'dead' AND gone.finished_at <= finished_until
 ), counted AS (
     INSERT INTO quotas AS kept (tenant_id, open_intents)
     SELECT tenant_id, 1 FROM gone WHERE tenant_id <> 0

@@ -15,7 +15,8 @@ from . import texts
 from .endpoints import Surface
 
 METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD", "TRACE"]
-TOKEN = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+# A method may also have #$%&' in it, but many HTTP parsers refuse those themselves.
+TOKEN = "!*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 # A client that is refused in the middle of a long body may be cut off before it can read why.
 LONG_BODY = 65_536

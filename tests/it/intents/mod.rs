@@ -1,0 +1,3 @@
+//! Intents, as clients publish, claim, finish and look at them.
+
+mod publish;

@@ -1,0 +1,12 @@
+//! What the tests stand on: databases, servers in this process and in others, a client whose methods are named like the
+//! API's verbs, defaults for what is sent, and statements that move time so that no test has to wait for it.
+
+pub(crate) mod app;
+pub(crate) mod client;
+pub(crate) mod factory;
+pub(crate) mod postgres;
+pub(crate) mod process;
+
+pub(crate) use app::TestApp;
+pub(crate) use client::{Answer, Claim, Client};
+pub(crate) use postgres::TestDb;
