@@ -29,6 +29,8 @@ pub struct State {
     pub retention_days: i32,
     /// SHA-256 of the root key, compared in its place.
     root_hash: [u8; 32],
+    /// The schema is there.
+    prepared: AtomicBool,
     /// The replica is about to stop.
     draining: AtomicBool,
 }
@@ -48,6 +50,7 @@ impl State {
             limits: config.limits.clone(),
             retention_days: config.maintenance.retention_days,
             root_hash: key_hash(config.auth.root.expose_secret()),
+            prepared: AtomicBool::new(false),
             draining: AtomicBool::new(false),
         })
     }
@@ -56,6 +59,17 @@ impl State {
     #[must_use]
     pub fn root_hash(&self) -> &[u8; 32] {
         &self.root_hash
+    }
+
+    /// From now on the database can be worked with.
+    pub fn set_prepared(&self) {
+        self.prepared.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the database was ever ready for this replica.
+    #[must_use]
+    pub fn is_prepared(&self) -> bool {
+        self.prepared.load(Ordering::Relaxed)
     }
 
     /// Says by `/readyz`, and by closing connections after their next answer, that the replica is about to stop.

@@ -12,8 +12,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     app::State,
-    config::Config,
-    error::{Error, Result},
+    config::{Config, Database},
+    error::{Error, ErrorCode, Result},
     http::{envelope, meta, routes},
     maintenance,
     store::{Store, connect, migrations},
@@ -37,24 +37,27 @@ pub enum Stop {
 }
 
 impl Server {
-    /// Migrates the database, binds the listeners.
+    /// Binds the listeners and prepares the database. While that is away the replica starts all the same, and is not ready.
     ///
     /// # Errors
-    /// When the database is away, a migration fails or a port is taken.
+    /// When a port is taken or a migration fails.
     pub async fn start(config: Config) -> Result<Self> {
-        let address = &config.database.address;
-        let applied = migrations::apply(&connect(address).await?).await?;
-        if !applied.is_empty() {
-            tracing::info!(?applied, "migrated");
-        }
-        let store = Store::new(address.pool(config.database.pool_size)?, config.limits.intent_ttl);
-        store.make_partitions().await?;
+        let pool = config.database.address.pool(config.database.pool_size)?;
+        let store = Store::new(pool, config.limits.intent_ttl);
         let bind = |address: &str| {
             TcpListener::bind(address).map_err(|error| Error::invalid(format!("Cannot listen on {address}: {error}.")))
         };
         let bus = bind(&config.listen.bus)?;
         let metrics = config.listen.metrics.as_deref().map(bind).transpose()?;
-        Ok(Self { state: Data::new(State::new(&config, store)?), config, bus, metrics })
+        let state = Data::new(State::new(&config, store)?);
+        match prepare(&state, &config.database).await {
+            Ok(()) => {}
+            Err(error) if error.code() == ErrorCode::DatabaseBusy => {
+                tracing::warn!(?error, "the database is away or its schema is not there; waiting for it");
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(Self { state, config, bus, metrics })
     }
 
     /// The address of the bus, with the port that was taken if 0 was asked for.
@@ -107,6 +110,31 @@ impl Server {
     }
 }
 
+/// Brings the schema up to date, or waits for whoever does that apart, and makes the partitions that intents go to.
+async fn prepare(state: &State, database: &Database) -> Result<()> {
+    if database.migrate {
+        let applied = migrations::apply(&connect(&database.address).await?).await?;
+        if !applied.is_empty() {
+            tracing::info!(?applied, "migrated");
+        }
+    } else {
+        state.store.has_schema().await?;
+    }
+    state.store.make_partitions().await?;
+    state.set_prepared();
+    Ok(())
+}
+
+/// Prepares the database as soon as it is there.
+async fn prepare_later(state: &State, database: &Database) {
+    while !state.is_prepared() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        if let Err(error) = prepare(state, database).await {
+            tracing::warn!(?error, "the database is not ready yet");
+        }
+    }
+}
+
 async fn drain(state: &State, handle: &ServerHandle, how: Stop, drain: Duration) {
     tracing::info!(?how, "stopping");
     state.begin_draining();
@@ -145,10 +173,13 @@ struct Background(Vec<actix_web::rt::task::JoinHandle<()>>);
 impl Background {
     fn start(state: &Data<State>, config: &Config) -> Self {
         let (for_keys, for_maintenance) = (Arc::clone(state), Arc::clone(state));
-        let settings = config.maintenance.clone();
+        let (settings, database) = (config.maintenance.clone(), config.database.clone());
         Self(vec![
             actix_web::rt::spawn(async move { for_keys.keys.watch().await }),
-            actix_web::rt::spawn(async move { maintenance::run(&for_maintenance, &settings).await }),
+            actix_web::rt::spawn(async move {
+                prepare_later(&for_maintenance, &database).await;
+                maintenance::run(&for_maintenance, &settings).await;
+            }),
         ])
     }
 }

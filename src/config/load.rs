@@ -47,7 +47,11 @@ pub fn load_from(file: Option<&Path>, environment: &HashMap<String, String>) -> 
     let values = Values::read(file, environment)?;
     let config = Config {
         listen: listen(&values)?,
-        database: Database { address: address(&values)?, pool_size: values.number("BUS_DATABASE_POOL_SIZE", 2, 200)? },
+        database: Database {
+            address: address(&values)?,
+            pool_size: values.number("BUS_DATABASE_POOL_SIZE", 2, 200)?,
+            migrate: values.flag("BUS_MIGRATE")?,
+        },
         auth: auth(&values)?,
         proxy: proxy(&values)?,
         limits: limits(&values)?,

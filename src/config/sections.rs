@@ -36,6 +36,8 @@ pub struct Database {
     pub address: Address,
     /// Connections at most.
     pub pool_size: usize,
+    /// Apply missing migrations at the start.
+    pub migrate: bool,
 }
 
 /// Secrets and signatures.

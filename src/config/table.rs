@@ -34,6 +34,7 @@ const fn secret(name: &'static str, doc: &'static str) -> Setting {
 pub const SETTINGS: &[Setting] = &[
     secret("DATABASE_URL", "The Postgres to use, as a URL or in libpq's `key=value` form. Required. `sslmode` and `sslrootcert` mean what they mean to libpq."),
     plain("BUS_DATABASE_POOL_SIZE", "8", "Connections to Postgres that a replica holds at most, 2 to 200. More than a few for each core of the database gain nothing."),
+    plain("BUS_MIGRATE", "true", "Apply missing migrations at the start. `false`: wait, not ready, until `intent-bus migrate` has applied them."),
     secret("BUS_SECRET", "The root key, which clients send as `X-API-KEY`. Required, at least 16 characters; well-known values are refused."),
     secret("BUS_ADMIN_SECRET", "Admin requests show it as `X-Admin-Token`. At least 16 characters. Unset: that way is closed."),
     secret("DASHBOARD_PASSWORD", "The password of user `admin` on the dashboard (HTTP Basic). At least 8 characters. Unset: that way is closed."),

@@ -4,7 +4,7 @@ use std::{ops::RangeInclusive, time::Duration};
 
 use actix_web::{
     dev::Payload,
-    http::header::{CONTENT_LENGTH, HeaderMap},
+    http::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING},
 };
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
@@ -19,6 +19,10 @@ use crate::error::{Error, ErrorCode, Result};
 /// # Errors
 /// `payload_too_large`; `invalid_request` when the client breaks off or takes too long.
 pub async fn read(headers: &HeaderMap, payload: &mut Payload, most: usize, deadline: Duration) -> Result<Bytes> {
+    // Without either there is no body; but a request to upgrade the connection has a stream that would not end.
+    if !headers.contains_key(CONTENT_LENGTH) && !headers.contains_key(TRANSFER_ENCODING) {
+        return Ok(Bytes::new());
+    }
     let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > most) {
         return Err(too_large(most));

@@ -91,11 +91,11 @@ pub fn is_probe(path: &str) -> bool {
     ["/livez", "/readyz", "/health"].contains(&path)
 }
 
-fn method_guard(method: &str) -> impl guard::Guard {
+pub(super) fn method_guard(method: &str) -> impl guard::Guard {
     if method == "GET" { guard::Any(guard::Get()).or(guard::Head()) } else { guard::Any(guard::Post()) }
 }
 
-async fn method_not_allowed(request: HttpRequest) -> HttpResponse {
+pub(super) async fn method_not_allowed(request: HttpRequest) -> HttpResponse {
     use actix_web::ResponseError;
     let pattern = request.match_pattern();
     let allowed = ROUTES.iter().find(|route| Some(route.path) == pattern.as_deref()).map_or("GET, HEAD", |route| {

@@ -56,7 +56,7 @@ impl Store {
     ///
     /// # Errors
     /// `database_busy` when it is away or its schema is not there.
-    pub async fn ready(&self) -> Result<()> {
+    pub async fn has_schema(&self) -> Result<()> {
         let client = self.client().await?;
         if migrations::pending(&client).await? {
             return Err(Error::busy("the schema is not there or not up to date"));

@@ -8,5 +8,11 @@
     reason = "a test fails by panicking, and says why on the terminal"
 )]
 
+mod explain;
+mod fidelity;
+mod generations;
+mod idempotency;
 mod intents;
+mod limits;
 mod support;
+mod values;

@@ -18,6 +18,7 @@ import itertools
 import socket
 import sys
 import threading
+import time
 from random import Random
 from urllib.parse import urlsplit
 
@@ -105,6 +106,7 @@ class Run:
         self.statuses: collections.Counter = collections.Counter()
         self.violations: list[str] = []
         self.sent = 0
+        self.slowest = (0.0, 0)
         self.stopped = False
 
     def attempt(self, number: int) -> attempts.Attempt:
@@ -127,7 +129,7 @@ class Run:
 
     def one(self, number: int, connection: socket.socket | None) -> socket.socket | None:
         """Send one request; answer the connection if the next request may use it too."""
-        attempt = self.attempt(number)
+        attempt, started = self.attempt(number), time.monotonic()
         try:
             if attempt.routed:
                 connection, found, wrong = self.exchange(attempt, connection)
@@ -142,6 +144,8 @@ class Run:
             wrong += answers.judge(attempt, answer)
         with self.lock:
             self.sent += 1
+            if found:
+                self.slowest = max(self.slowest, (time.monotonic() - started, number))
             self.statuses.update([str(answer.status) for answer in found] or ["no answer"])
         if wrong:
             self.violation(number, attempt.data, wrong)
@@ -262,6 +266,7 @@ def main() -> int:
     print(f"seed {arguments.seed}: {run.sent} requests to {len(run.surface.endpoints)} endpoints")
     for status, count in sorted(run.statuses.items()):
         print(f"{status:>10}  {count}")
+    print(f"the slowest took {run.slowest[0]:.1f} s: request {run.slowest[1]}")
     for violation in run.violations[:SHOWN_VIOLATIONS]:
         print(f"VIOLATION {violation}")
     print(f"{len(run.violations)} violations")

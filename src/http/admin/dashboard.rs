@@ -33,9 +33,12 @@ struct Page {
 }
 
 /// Shows the dashboard.
-///
-/// # Errors
-/// As documented in `/openapi.json`.
+#[utoipa::path(
+    get,
+    path = "/admin/dashboard",
+    tag = "operators",
+    responses((status = 200, description = "The page.", body = String, content_type = "text/html")),
+)]
 pub async fn dashboard(state: Shared, request: AdminRequest) -> Result<HttpResponse> {
     state.store.admit(&request.admission).await?;
     let by_namespace = state.store.totals().await?;
@@ -55,6 +58,13 @@ pub async fn dashboard(state: Shared, request: AdminRequest) -> Result<HttpRespo
 }
 
 /// The style sheet of the dashboard.
+#[utoipa::path(
+    get,
+    path = "/admin/style.css",
+    operation_id = "dashboard_style",
+    tag = "operators",
+    responses((status = 200, description = "The style sheet.", body = String, content_type = "text/css")),
+)]
 pub async fn style() -> HttpResponse {
     HttpResponse::Ok().insert_header(("Content-Type", "text/css; charset=utf-8")).body(include_str!("../../../templates/style.css"))
 }

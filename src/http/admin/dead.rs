@@ -16,9 +16,13 @@ const NEWEST: i64 = 100;
 const NO_REASON: &str = "No reason was given.";
 
 /// Lists the newest dead letters.
-///
-/// # Errors
-/// As documented in `/openapi.json`.
+#[utoipa::path(
+    get,
+    path = "/admin/dead",
+    operation_id = "list_dead_letters",
+    tag = "operators",
+    responses((status = 200, description = "At most 100, the newest first.", body = Vec<wire::DeadLetter>)),
+)]
 pub async fn list(state: Shared, request: AdminRequest) -> Result<HttpResponse> {
     state.store.admit(&request.admission).await?;
     let letters = state.store.dead_letters(NEWEST).await?;
@@ -37,9 +41,16 @@ pub async fn list(state: Shared, request: AdminRequest) -> Result<HttpResponse> 
 }
 
 /// Shows one dead letter with its payload.
-///
-/// # Errors
-/// As documented in `/openapi.json`.
+#[utoipa::path(
+    get,
+    path = "/admin/dead/{id}",
+    operation_id = "show_dead_letter",
+    tag = "operators",
+    responses(
+        (status = 200, description = "The dead letter.", body = wire::DeadLetterDetail),
+        (status = 404, description = "`not_found`"),
+    ),
+)]
 pub async fn show(state: Shared, http: HttpRequest, request: AdminRequest) -> Result<HttpResponse> {
     let id = target::intent_id(&http)?;
     let no_letter = || Error::not_found("No such dead letter.");

@@ -10,9 +10,16 @@ use crate::{
 };
 
 /// Shows an intent to an operator.
-///
-/// # Errors
-/// As documented in `/openapi.json`.
+#[utoipa::path(
+    get,
+    path = "/admin/intents/{id}",
+    operation_id = "show_intent",
+    tag = "operators",
+    responses(
+        (status = 200, description = "All but its payload.", body = wire::IntentDetail),
+        (status = 404, description = "`not_found`"),
+    ),
+)]
 pub async fn show(state: Shared, http: HttpRequest, request: AdminRequest) -> Result<HttpResponse> {
     let id = target::intent_id(&http)?;
     let seen = state.store.find_for(&request.admission, id).await?.ok_or_else(|| Error::not_found("No such intent."))?;
@@ -25,9 +32,16 @@ pub async fn show(state: Shared, http: HttpRequest, request: AdminRequest) -> Re
 }
 
 /// Makes an intent dead.
-///
-/// # Errors
-/// As documented in `/openapi.json`.
+#[utoipa::path(
+    post,
+    path = "/admin/intents/{id}/cancel",
+    operation_id = "cancel_intent",
+    tag = "operators",
+    responses(
+        (status = 200, description = "It is dead.", body = wire::Failed),
+        (status = 404, description = "`not_found`"),
+    ),
+)]
 pub async fn cancel(state: Shared, http: HttpRequest, request: AdminRequest) -> Result<HttpResponse> {
     let id = target::intent_id(&http)?;
     state.store.cancel(&request.admission, id).await?;
@@ -35,9 +49,17 @@ pub async fn cancel(state: Shared, http: HttpRequest, request: AdminRequest) -> 
 }
 
 /// Brings a dead intent back.
-///
-/// # Errors
-/// As documented in `/openapi.json`.
+#[utoipa::path(
+    post,
+    path = "/admin/intents/{id}/retry",
+    operation_id = "retry_intent",
+    tag = "operators",
+    responses(
+        (status = 200, description = "It is open, with no attempt used.", body = wire::Failed),
+        (status = 404, description = "`not_found`"),
+        (status = 409, description = "`conflict`"),
+    ),
+)]
 pub async fn retry(state: Shared, http: HttpRequest, request: AdminRequest) -> Result<HttpResponse> {
     let id = target::intent_id(&http)?;
     state.store.retry(&request.admission, id).await?;

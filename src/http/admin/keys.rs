@@ -4,6 +4,7 @@ use actix_web::{HttpResponse, http::StatusCode};
 use intent_bus_protocol::wire;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use crate::{
     domain::{hash::key_hash, ids},
@@ -19,22 +20,38 @@ use crate::{
 /// Longest name of an owner, in characters.
 const OWNER_MAX: usize = 128;
 
-#[derive(Deserialize)]
+/// A tenant to be made.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewKey)]
 struct Generate<'a> {
+    /// Whose key it will be: 1 to 128 characters, not counting white space around them.
+    #[schema(value_type = String, required = true, min_length = 1, max_length = 128,
+        pattern = r"^[^\u0000]*[^\s\u0000][^\u0000]*$", example = "ada")]
     #[serde(borrow, default)]
     owner: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
+/// A key to be revoked.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = KeyToRevoke)]
 struct Revoke<'a> {
+    /// The key.
+    #[schema(value_type = String, required = true, min_length = 1)]
     #[serde(borrow, default)]
     api_key: Option<&'a RawValue>,
 }
 
 /// Makes a tenant and its key, which is shown this once.
-///
-/// # Errors
-/// As documented in `/openapi.json`.
+#[utoipa::path(
+    post,
+    path = "/admin/generate_key",
+    tag = "operators",
+    request_body = Generate,
+    responses(
+        (status = 201, description = "The key. Nothing shows it again.", body = wire::GeneratedKey),
+        (status = 400, description = "`invalid_json`"),
+    ),
+)]
 pub async fn generate_key(state: Shared, request: AdminRequest) -> Result<HttpResponse> {
     let body: Generate<'_> = body::object(&request.body)?;
     let owner = text(body.owner, "owner", ErrorCode::InvalidRequest)?
@@ -47,9 +64,17 @@ pub async fn generate_key(state: Shared, request: AdminRequest) -> Result<HttpRe
 }
 
 /// Revokes a key: at once here, within a second on every other replica.
-///
-/// # Errors
-/// As documented in `/openapi.json`.
+#[utoipa::path(
+    post,
+    path = "/admin/revoke_key",
+    tag = "operators",
+    request_body = Revoke,
+    responses(
+        (status = 200, description = "Revoked.", body = wire::Revoked),
+        (status = 400, description = "`invalid_json`"),
+        (status = 404, description = "`not_found`"),
+    ),
+)]
 pub async fn revoke_key(state: Shared, request: AdminRequest) -> Result<HttpResponse> {
     let body: Revoke<'_> = body::object(&request.body)?;
     let key = text(body.api_key, "api_key", ErrorCode::InvalidRequest)?

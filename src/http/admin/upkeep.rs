@@ -4,6 +4,7 @@ use actix_web::HttpResponse;
 use intent_bus_protocol::wire;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use crate::{
     domain::names::Namespace,
@@ -13,22 +14,36 @@ use crate::{
         auth::AdminRequest,
         body::{self, text},
         ok,
+        openapi::True,
     },
     maintenance,
 };
 
-#[derive(Deserialize)]
+/// What is to be deleted.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Purge)]
 struct Purge<'a> {
+    /// Says that you mean it.
+    #[schema(value_type = True, inline, required = true)]
     #[serde(borrow, default)]
     confirm: Option<&'a RawValue>,
+    /// All namespaces, unless one is named.
+    #[schema(value_type = Option<String>, pattern = "^[A-Za-z0-9_.-]{1,64}$")]
     #[serde(borrow, default)]
     namespace: Option<&'a RawValue>,
 }
 
 /// Deletes all intents, of one namespace or of all.
-///
-/// # Errors
-/// As documented in `/openapi.json`.
+#[utoipa::path(
+    post,
+    path = "/admin/purge",
+    tag = "operators",
+    request_body = Purge,
+    responses(
+        (status = 200, description = "Deleted.", body = wire::Purged),
+        (status = 400, description = "`invalid_json`, `invalid_namespace`"),
+    ),
+)]
 pub async fn purge(state: Shared, request: AdminRequest) -> Result<HttpResponse> {
     let body: Purge<'_> = body::object(&request.body)?;
     if body.confirm.is_none_or(|confirm| confirm.get() != "true") {
@@ -43,9 +58,12 @@ pub async fn purge(state: Shared, request: AdminRequest) -> Result<HttpResponse>
 }
 
 /// Runs a pass of maintenance now and says what it has done.
-///
-/// # Errors
-/// As documented in `/openapi.json`.
+#[utoipa::path(
+    post,
+    path = "/admin/cleanup",
+    tag = "operators",
+    responses((status = 200, description = "What was done, by kind.", body = wire::CleanedUp)),
+)]
 pub async fn cleanup(state: Shared, request: AdminRequest) -> Result<HttpResponse> {
     state.store.admit(&request.admission).await?;
     let done = maintenance::pass(&state.store, state.retention_days, &mut maintenance::Sweep::default()).await?;

@@ -21,7 +21,7 @@ use crate::{
 /// The tenant of root.
 const ROOT: i64 = 0;
 /// Longest idempotency key, in bytes.
-const IDEMPOTENCY_KEY_MAX: usize = 255;
+pub(in crate::http) const IDEMPOTENCY_KEY_MAX: usize = 255;
 
 /// Whose key a request carries.
 #[derive(Debug, Clone, Copy)]

@@ -17,6 +17,7 @@ use crate::{
         Shared,
         auth::{Caller, ClientRequest},
         ok,
+        openapi::{ClaimHeaders, ClaimQuery},
         target::Query,
     },
     store::intents::claim::Claim,
@@ -28,9 +29,18 @@ const WORKER_MAX: usize = 128;
 const CAPABILITIES_MAX: usize = 32;
 
 /// Claims an intent.
-///
-/// # Errors
-/// As documented in `/openapi.json`.
+#[utoipa::path(
+    post,
+    path = "/claim",
+    tag = "workers",
+    params(ClaimQuery, ClaimHeaders),
+    responses(
+        (status = 200, description = "An intent, and a lease on it.", body = wire::Claimed),
+        (status = 204, description = "Nothing to do for this worker."),
+        (status = 400, description = "`invalid_namespace`, `invalid_goal`"),
+        (status = 403, description = "`forbidden`"),
+    ),
+)]
 pub async fn claim(state: Shared, http: HttpRequest, request: ClientRequest) -> Result<HttpResponse> {
     let query = Query::of(&http)?;
     let namespace = query.get("namespace")?.map_or_else(|| Ok(Namespace::default()), Namespace::parse)?;

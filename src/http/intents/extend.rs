@@ -6,13 +6,21 @@ use intent_bus_protocol::{limits, wire};
 use super::finish;
 use crate::{
     error::{Error, Result},
-    http::{Shared, auth::ClientRequest, body::integer, ok},
+    http::{Shared, auth::ClientRequest, body::integer, ok, openapi::ExtendBody},
 };
 
 /// Moves the end of a lease.
-///
-/// # Errors
-/// As documented in `/openapi.json`.
+#[utoipa::path(
+    post,
+    path = "/extend_claim/{id}",
+    tag = "workers",
+    request_body = ExtendBody,
+    responses(
+        (status = 200, description = "The lease ends later.", body = wire::Extended),
+        (status = 400, description = "`invalid_json`"),
+        (status = 404, description = "`not_found`"),
+    ),
+)]
 pub async fn extend(state: Shared, http: HttpRequest, request: ClientRequest) -> Result<HttpResponse> {
     let (claim, body) = finish::read(&http, &request)?;
     let seconds =

@@ -12,13 +12,22 @@ use crate::{
         auth::ClientRequest,
         body::{given, readable},
         ok,
+        openapi::FailBody,
     },
 };
 
 /// Reports a failed attempt.
-///
-/// # Errors
-/// As documented in `/openapi.json`.
+#[utoipa::path(
+    post,
+    path = "/fail/{id}",
+    tag = "workers",
+    request_body = Option<FailBody>,
+    responses(
+        (status = 200, description = "Noted. The status says what becomes of the intent.", body = wire::Failed),
+        (status = 400, description = "`invalid_json`"),
+        (status = 404, description = "`not_found`"),
+    ),
+)]
 pub async fn fail(state: Shared, http: HttpRequest, request: ClientRequest) -> Result<HttpResponse> {
     let (claim, body) = finish::read(&http, &request)?;
     let error = given(body.error).map_or_else(|| "Failed.".to_owned(), |error| readable(error, limits::ERROR_MAX));

@@ -12,13 +12,22 @@ use crate::{
         auth::ClientRequest,
         body::{passed_on, text},
         ok,
+        openapi::FulfillBody,
     },
 };
 
 /// Fulfils an intent.
-///
-/// # Errors
-/// As documented in `/openapi.json`.
+#[utoipa::path(
+    post,
+    path = "/fulfill/{id}",
+    tag = "workers",
+    request_body = Option<FulfillBody>,
+    responses(
+        (status = 200, description = "Fulfilled; the result is stored for good.", body = wire::Finished),
+        (status = 400, description = "`invalid_json`, `invalid_payload`"),
+        (status = 404, description = "`not_found`"),
+    ),
+)]
 pub async fn fulfill(state: Shared, http: HttpRequest, request: ClientRequest) -> Result<HttpResponse> {
     let (claim, body) = finish::read(&http, &request)?;
     let result = result(&body, state.limits.max_payload)?;

@@ -4,6 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, http::StatusCode};
 use intent_bus_protocol::{generation::Generation, json, limits, wire};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use crate::{
     domain::{
@@ -16,43 +17,79 @@ use crate::{
         Shared,
         auth::ClientRequest,
         body::{self, given, integer, number, passed_on, text},
+        openapi::Visibility,
     },
 };
 
 /// Longest delay, in seconds: a year.
 const DELAY_MAX: f64 = 31_536_000.0;
 
-/// The body, its values untouched.
-#[derive(Deserialize)]
+/// A unit of work to be published. Read with its values untouched.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewIntent)]
 struct Body<'a> {
+    /// What kind of work it is: 1 to 256 characters, not counting white space around them.
+    #[schema(value_type = String, required = true, min_length = 1, max_length = 256,
+        pattern = r"^[^\u0000]*[^\s\u0000][^\u0000]*$", example = "send-mail")]
     #[serde(borrow, default)]
     goal: Option<&'a RawValue>,
+    /// What to work on; it goes to the worker byte for byte. Under protocol 1.1 an object, else any JSON.
+    #[schema(value_type = serde_json::Value, required = true, example = json!({"to": "ada@example.org"}))]
     #[serde(borrow, default)]
     payload: body::Present<'a>,
+    /// Where it is published.
+    #[schema(value_type = Option<String>, pattern = "^[A-Za-z0-9_.-]{1,64}$", default = "default")]
     #[serde(borrow, default)]
     namespace: Option<&'a RawValue>,
+    /// Who may claim it: your own workers, or anybody's.
+    #[schema(value_type = Option<Visibility>, inline, default = "private")]
     #[serde(borrow, default)]
     visibility: Option<&'a RawValue>,
+    /// The higher is claimed first.
+    #[schema(value_type = Option<i32>, minimum = 0, maximum = 1000, default = 100)]
     #[serde(borrow, default)]
     priority: Option<&'a RawValue>,
+    /// Seconds from now until it may be claimed.
+    #[schema(value_type = Option<f64>, minimum = 0, maximum = 31536000, default = 0)]
     #[serde(borrow, default)]
     delay: Option<&'a RawValue>,
+    /// How often it may be claimed before it is dead.
+    #[schema(value_type = Option<i32>, minimum = 1, maximum = 20, default = 3)]
     #[serde(borrow, default)]
     max_attempts: Option<&'a RawValue>,
+    /// Seconds that the wait before a retry grows from; it doubles with every attempt.
+    #[schema(value_type = Option<f64>, minimum = 1, maximum = 3600, default = 5)]
     #[serde(borrow, default)]
     backoff_base: Option<&'a RawValue>,
+    /// The only worker that may claim it.
+    #[schema(value_type = Option<String>, pattern = "^[A-Za-z0-9_.:-]{1,64}$")]
     #[serde(borrow, default)]
     target_worker: Option<&'a RawValue>,
+    /// What a worker must be able to do to claim it.
+    #[schema(value_type = Option<String>, pattern = "^[A-Za-z0-9_.:-]{1,64}$")]
     #[serde(borrow, default)]
     required_capability: Option<&'a RawValue>,
+    /// Kept for SDK 1.0, not interpreted.
+    #[schema(value_type = Option<serde_json::Value>)]
     #[serde(borrow, default)]
     reward: Option<&'a RawValue>,
 }
 
 /// Publishes an intent.
-///
-/// # Errors
-/// As documented in `/openapi.json`.
+#[utoipa::path(
+    post,
+    path = "/intent",
+    tag = "publishers",
+    request_body = Body,
+    responses(
+        (status = 201, description = "Published, and stored for good.", body = wire::Published),
+        (status = 400, description = "`invalid_json`, `invalid_payload`, `invalid_namespace`, `invalid_goal`, \
+            `invalid_target_worker`, `invalid_required_capability`"),
+        (status = 409, description = "`conflict`"),
+        (status = 422, description = "`idempotency_conflict`"),
+        (status = 429, description = "`limit_exceeded`"),
+    ),
+)]
 pub async fn publish(state: Shared, http: HttpRequest, request: ClientRequest) -> Result<HttpResponse> {
     let intent = read(&request, state.limits.max_payload)?;
     let idempotency = request.idempotency(&http)?;

@@ -12,9 +12,16 @@ use crate::{
 };
 
 /// Shows the result of an intent, byte for byte, to its publisher, its last claimer and root.
-///
-/// # Errors
-/// As documented in `/openapi.json`.
+#[utoipa::path(
+    get,
+    path = "/result/{id}",
+    tag = "publishers",
+    responses(
+        (status = 200, description = "Where it stands, and its result once there is one.", body = wire::IntentResult),
+        (status = 403, description = "`forbidden`"),
+        (status = 404, description = "`not_found`"),
+    ),
+)]
 pub async fn result(state: Shared, http: HttpRequest, request: ClientRequest) -> Result<HttpResponse> {
     let seen = state.store.find_for(&request.admission, target::intent_id(&http)?).await?;
     let seen = visible(seen, |seen| may_see_result(&request.caller, seen))?;

@@ -9,13 +9,20 @@ use crate::{
     http::{Shared, auth::ClientRequest, ok, target},
 };
 
-/// Longest key, in bytes.
-const KEY_MAX: usize = 512;
+/// Longest key, in characters.
+pub(in crate::http) const KEY_MAX: usize = 512;
 
 /// Reads a value.
-///
-/// # Errors
-/// As documented in `/openapi.json`.
+#[utoipa::path(
+    get,
+    path = "/get/{key}",
+    operation_id = "get_value",
+    tag = "values",
+    responses(
+        (status = 200, description = "The value, as text.", body = wire::Value),
+        (status = 404, description = "`not_found`"),
+    ),
+)]
 pub async fn get(state: Shared, http: HttpRequest, request: ClientRequest) -> Result<HttpResponse> {
     let key = key(&http, "/get/")?;
     let value = state.store.get(&request.admission, request.caller.tenant, &key).await?;
@@ -27,8 +34,8 @@ pub async fn get(state: Shared, http: HttpRequest, request: ClientRequest) -> Re
 /// The key that follows the prefix: any text, slashes included.
 pub(super) fn key(http: &HttpRequest, prefix: &str) -> Result<String> {
     let key = target::rest(http, prefix)?;
-    if key.len() > KEY_MAX {
-        return Err(Error::invalid(format!("A key has at most {KEY_MAX} bytes.")));
+    if key.chars().count() > KEY_MAX {
+        return Err(Error::invalid(format!("A key has at most {KEY_MAX} characters.")));
     }
     Ok(key)
 }

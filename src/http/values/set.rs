@@ -5,6 +5,7 @@ use bytes::Bytes;
 use intent_bus_protocol::{json, limits, wire};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::get::key;
 use crate::{
@@ -18,19 +19,34 @@ use crate::{
     store::kv::Entry,
 };
 
-/// The body, its values untouched.
-#[derive(Deserialize)]
+/// A value to be kept for a while. Read with its values untouched.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewValue)]
 struct Body<'a> {
+    /// Any JSON. A string is kept as it is, anything else as the text of its compact JSON.
+    #[schema(value_type = serde_json::Value, required = true, example = "active")]
     #[serde(borrow, default)]
     value: body::Present<'a>,
+    /// For how many seconds.
+    #[schema(value_type = Option<i32>, minimum = 1, maximum = 86400, default = 600)]
     #[serde(borrow, default)]
     ttl: Option<&'a RawValue>,
 }
 
 /// Stores a value.
-///
-/// # Errors
-/// As documented in `/openapi.json`.
+#[utoipa::path(
+    post,
+    path = "/set/{key}",
+    operation_id = "set_value",
+    tag = "values",
+    request_body = Body,
+    responses(
+        (status = 200, description = "Stored.", body = wire::Stored),
+        (status = 400, description = "`invalid_json`, `invalid_payload`"),
+        (status = 409, description = "`conflict`"),
+        (status = 422, description = "`idempotency_conflict`"),
+    ),
+)]
 pub async fn set(state: Shared, http: HttpRequest, request: ClientRequest) -> Result<HttpResponse> {
     let key = key(&http, "/set/")?;
     let body: Body<'_> = body::object(&request.body)?;

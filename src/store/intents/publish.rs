@@ -43,7 +43,15 @@ impl Store {
             {
                 return first.map(IntentId).ok_or_else(|| Error::fault("an idempotency key of a publish names no intent"));
             }
-            if store(tx, intent, max_open).await? || exists(tx, intent.id).await? {
+            if tx.maybe_done() {
+                tx.batch_execute("SAVEPOINT before").await?;
+            }
+            if store(tx, intent, max_open).await? {
+                return Ok(intent.id);
+            }
+            // The statement has waited for the first try, which was still being committed. Counted once is enough.
+            if tx.maybe_done() && exists(tx, intent.id).await? {
+                tx.batch_execute("ROLLBACK TO before").await?;
                 return Ok(intent.id);
             }
             Err(Error::new(

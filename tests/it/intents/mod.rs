@@ -1,3 +1,12 @@
 //! Intents, as clients publish, claim, finish and look at them.
 
+mod claim;
+mod eligibility;
+mod extend;
+mod fail;
+mod fulfill;
+mod lease;
+mod order;
 mod publish;
+mod result;
+mod status;

@@ -112,19 +112,25 @@ impl Client {
         self.claim(goal).await.claim()
     }
 
+    /// `POST /{verb}/{id}` by this claim's token, with these fields.
+    pub(crate) async fn finish(&self, verb: &str, claim: &Claim, mut fields: Value) -> Answer {
+        fields["claim_token"] = json!(claim.token);
+        self.post(&format!("/{verb}/{}", claim.id), fields).await
+    }
+
     /// `POST /fulfill/{id}` with a result.
     pub(crate) async fn fulfill(&self, claim: &Claim, result: Value) -> Answer {
-        self.post(&format!("/fulfill/{}", claim.id), json!({"claim_token": claim.token, "result": result})).await
+        self.finish("fulfill", claim, json!({"result": result})).await
     }
 
     /// `POST /fail/{id}`
     pub(crate) async fn fail(&self, claim: &Claim, error: &str) -> Answer {
-        self.post(&format!("/fail/{}", claim.id), json!({"claim_token": claim.token, "error": error})).await
+        self.finish("fail", claim, json!({"error": error})).await
     }
 
     /// `POST /extend_claim/{id}`
     pub(crate) async fn extend(&self, claim: &Claim, seconds: i64) -> Answer {
-        self.post(&format!("/extend_claim/{}", claim.id), json!({"claim_token": claim.token, "seconds": seconds})).await
+        self.finish("extend_claim", claim, json!({"seconds": seconds})).await
     }
 
     /// `GET /status/{id}`

@@ -13,7 +13,7 @@ use tokio_postgres::{Config, NoTls, Row, types::ToSql};
 /// The advisory lock under which several test processes on one server make the template: "template" in ASCII.
 const LOCK: i64 = 0x7465_6d70_6c61_7465;
 /// Databases that are made ahead.
-const STOCK: usize = 3;
+const AHEAD: usize = 3;
 
 /// A database of one test's own.
 pub(crate) struct TestDb {
@@ -111,6 +111,8 @@ impl Cluster {
         let cluster = Self { private, given, tasks };
         let (postgres, template) = (cluster.url("postgres"), template_name());
         let template_url = cluster.url(&template);
+        // A server that outlives the tests shall not keep databases that none has asked for.
+        let ahead = if cluster.private.is_some() { AHEAD } else { 0 };
         thread::spawn(move || {
             runtime().block_on(async move {
                 let admin = session(&postgres).await;
@@ -118,12 +120,12 @@ impl Cluster {
                 let (mut stock, mut made) = (Vec::new(), 0);
                 loop {
                     // While nobody asks for anything, a few databases are made ahead.
-                    let task = if stock.len() < STOCK { incoming.try_recv().ok() } else { incoming.recv().await };
-                    let ended = incoming.is_closed() && incoming.is_empty();
+                    let idle = stock.len() >= ahead;
+                    let task = if idle { incoming.recv().await } else { incoming.try_recv().ok() };
                     match task {
                         Some(Task::Drop(name)) => run(&admin, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await,
                         Some(Task::Create(asked)) if !stock.is_empty() => drop(asked.send(stock.remove(0))),
-                        None if ended => break,
+                        None if idle => break,
                         task => {
                             made += 1;
                             let name = format!("it_{}_{made}", std::process::id());

@@ -13,7 +13,7 @@ pub struct Published {
     #[cfg_attr(feature = "openapi", schema(pattern = "^[0-9a-f]{32}$"))]
     pub id: String,
     /// Always `published`.
-    #[cfg_attr(feature = "openapi", schema(example = "published"))]
+    #[cfg_attr(feature = "openapi", schema(pattern = "^published$", example = "published"))]
     pub status: String,
     /// The namespace it was published in.
     #[cfg_attr(feature = "openapi", schema(example = "default"))]
@@ -47,6 +47,7 @@ pub struct Claimed {
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub required_capability: Option<String>,
     /// The secret of this claim: fulfill, fail and extend prove with it that the lease is still theirs.
+    #[cfg_attr(feature = "openapi", schema(min_length = 32))]
     pub claim_token: String,
     /// How long the lease lasts, in seconds from now.
     #[cfg_attr(feature = "openapi", schema(minimum = 1, example = 60))]
@@ -92,7 +93,7 @@ pub struct Failed {
     #[cfg_attr(feature = "openapi", schema(pattern = "^[0-9a-f]{32}$"))]
     pub id: String,
     /// `open` if it will be tried again; else `dead`, which protocol 1.1 calls `failed`.
-    #[cfg_attr(feature = "openapi", schema(example = "open"))]
+    #[cfg_attr(feature = "openapi", schema(pattern = "^(open|dead|failed)$", example = "open"))]
     pub status: String,
 }
 
@@ -122,13 +123,13 @@ pub struct IntentStatus {
     /// What kind of work it is.
     pub goal: String,
     /// `open`, `claimed`, `fulfilled` or `dead`.
-    #[cfg_attr(feature = "openapi", schema(example = "claimed"))]
+    #[cfg_attr(feature = "openapi", schema(pattern = "^(open|claimed|fulfilled|dead)$", example = "claimed"))]
     pub status: String,
     /// Its priority; the higher is claimed first.
     #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 1000))]
     pub priority: i32,
     /// `private`, or `public` if any worker may claim it.
-    #[cfg_attr(feature = "openapi", schema(example = "private"))]
+    #[cfg_attr(feature = "openapi", schema(pattern = "^(private|public)$", example = "private"))]
     pub visibility: String,
     /// How often it has been claimed.
     #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 20))]
@@ -168,7 +169,7 @@ pub struct IntentResult {
     pub result: Option<Box<RawValue>>,
     /// `json`, or `text` if the result is a string that is meant as such. Absent without a result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(value_type = String, required = false, example = "json"))]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, required = false, pattern = "^(json|text)$", example = "json"))]
     pub result_type: Option<String>,
     /// Why the intent failed, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,0 +1,137 @@
+//! Inputs that have no struct of their own: what a claim names in its query and headers, and the bodies of fulfil, fail and
+//! extend, which are read through one struct though each takes fields of its own.
+
+// Nothing makes values of these types: they stand for their schemas.
+#![allow(dead_code, reason = "only the schemas are used")]
+
+use serde_json::Value;
+use utoipa::{
+    IntoParams, PartialSchema, ToSchema,
+    openapi::{ObjectBuilder, RefOr, Schema, Type},
+};
+
+/// What a worker asks for.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ClaimQuery {
+    /// Only intents of this kind.
+    #[param(min_length = 1, max_length = 256, pattern = r"^[^\u0000]*[^\s\u0000][^\u0000]*$")]
+    goal: Option<String>,
+    /// Only intents of this namespace.
+    #[param(pattern = "^[A-Za-z0-9_.-]{1,64}$", default = "default")]
+    namespace: Option<String>,
+    /// Only intents that this key has published: your own key, or with the root key any.
+    publisher: Option<String>,
+    /// The worker's name, for intents that name their worker. `X-Worker-ID` goes before it.
+    #[param(max_length = 128, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
+    worker_id: Option<String>,
+    /// What the worker can do, separated by commas. `X-Worker-Capabilities` goes before it.
+    #[param(style = Form, explode = false, max_items = 32, inline)]
+    capabilities: Option<Vec<Capability>>,
+}
+
+/// The same, as the SDKs send it.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(crate) struct ClaimHeaders {
+    /// The worker's name, for intents that name their worker.
+    #[param(rename = "X-Worker-ID", nullable = false, max_length = 128, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
+    worker_id: Option<String>,
+    /// What the worker can do, separated by commas.
+    #[param(rename = "X-Worker-Capabilities", nullable = false, style = Simple, max_items = 32, inline)]
+    capabilities: Option<Vec<Capability>>,
+}
+
+/// Something a worker can do. White space around it does not count, and nothing stands for nothing.
+#[derive(ToSchema)]
+#[schema(pattern = r"^\s*[A-Za-z0-9_.:-]{0,64}\s*$")]
+struct Capability(String);
+
+/// Who may claim an intent.
+#[derive(ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Visibility {
+    /// Workers of the publisher's key.
+    Private,
+    /// Any worker.
+    Public,
+}
+
+/// The one value by which an operator says that a deletion is meant.
+pub(crate) struct True;
+
+impl PartialSchema for True {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(Type::Boolean).enum_values(Some([true])).into()
+    }
+}
+
+impl ToSchema for True {}
+
+/// The work is done. Without a result, and under protocol 1.1 without a token, there may be no body.
+#[derive(ToSchema)]
+#[serde(untagged)]
+pub(crate) enum FulfillBody {
+    /// The result is any JSON.
+    Json(JsonResult),
+    /// The result is a string that is meant as such.
+    Text(TextResult),
+}
+
+/// A result that is any JSON.
+#[derive(ToSchema)]
+pub(crate) struct JsonResult {
+    /// The token of the claim. Required under protocol 2.1.
+    claim_token: Option<String>,
+    /// What the work brought; it goes to the publisher byte for byte. `null` is a result.
+    #[schema(value_type = Option<Value>)]
+    result: Option<Value>,
+    #[schema(inline)]
+    result_type: Option<Json>,
+}
+
+/// A result that is text.
+#[derive(ToSchema)]
+pub(crate) struct TextResult {
+    /// The token of the claim. Required under protocol 2.1.
+    claim_token: Option<String>,
+    /// What the work brought.
+    #[schema(nullable = false)]
+    result: Option<String>,
+    #[schema(inline)]
+    result_type: Text,
+}
+
+/// As JSON.
+#[derive(ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum Json {
+    Json,
+}
+
+/// As the string itself.
+#[derive(ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum Text {
+    Text,
+}
+
+/// This attempt has failed. Under protocol 1.1 there may be no body.
+#[derive(ToSchema)]
+pub(crate) struct FailBody {
+    /// The token of the claim. Required under protocol 2.1.
+    claim_token: Option<String>,
+    /// Why, for people to read. Kept to 500 characters; what is not a string is kept as its JSON.
+    #[schema(value_type = Option<Value>, example = "the printer is on fire")]
+    error: Option<Value>,
+}
+
+/// The work takes longer.
+#[derive(ToSchema)]
+pub(crate) struct ExtendBody {
+    /// The token of the claim. Required under protocol 2.1.
+    claim_token: Option<String>,
+    /// The lease ends this many seconds later than it would have.
+    #[schema(minimum = 10, maximum = 3600)]
+    seconds: i32,
+}

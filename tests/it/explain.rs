@@ -1,0 +1,170 @@
+//! What a claim reads, whatever stands in the table: the pages that its plan touches with many open intents in front of one
+//! that matches, against a table that holds nothing else.
+//!
+//! `EXPLAIN_ROWS` sets how many (20,000; the figures of docs/decisions/0002 are from 1,000,000). The table is printed:
+//! `EXPLAIN_ROWS=1000000 cargo test --test it explain -- --nocapture`.
+
+use intent_bus::{
+    domain::lanes::{Lanes, Reach},
+    store::{connect, connect::Address, statements},
+};
+
+use crate::support::postgres::TestDb;
+
+const TENANT: i64 = 7;
+const OTHER: i64 = 8;
+
+/// Intents that stand in the table.
+#[derive(Clone, Copy)]
+struct Rows {
+    tenant: i64,
+    public: bool,
+    goal: &'static str,
+    target: Option<&'static str>,
+    capability: Option<&'static str>,
+    priority: i32,
+    /// SQL interval between now and the moment from which it may be claimed.
+    due_in: &'static str,
+}
+
+const MATCHING: Rows =
+    Rows { tenant: TENANT, public: false, goal: "resize", target: None, capability: None, priority: 100, due_in: "0" };
+
+/// Who claims.
+#[derive(Clone, Copy)]
+struct Worker {
+    goal: Option<&'static str>,
+    name: Option<&'static str>,
+    capabilities: &'static [&'static str],
+}
+
+const PLAIN: Worker = Worker { goal: Some("resize"), name: None, capabilities: &[] };
+const CAPABLE: Worker = Worker { goal: Some("resize"), name: Some("pi"), capabilities: &["gpu", "ocr"] };
+const ANY_GOAL: Worker = Worker { goal: None, name: None, capabilities: &[] };
+
+/// A session that makes its plans as the bus's sessions do.
+struct Explainer<'a> {
+    db: &'a TestDb,
+    session: tokio_postgres::Client,
+}
+
+impl Explainer<'_> {
+    async fn fill(&self, count: i64, rows: Rows) {
+        let lanes = Lanes::of_intent(rows.tenant, rows.public, "default", rows.goal, rows.target, rows.capability);
+        self.db
+            .execute(
+                "INSERT INTO intents (
+                     id, tenant_id, own_goal_lane, own_lane, public_goal_lane, public_lane, created_at, run_at, visible_at,
+                     backoff_base, payload_day, priority, max_attempts, has_retry_policy, namespace, goal, target_worker,
+                     required_capability
+                 )
+                 SELECT gen_random_uuid(), $1, $2, $3, $4, $5, due, due, due, 5, current_date, $6::integer, 3, true,
+                        'default', $7, $8, $9
+                 FROM generate_series(1, $10::bigint), LATERAL (SELECT clock_timestamp() + $11::text::interval AS due) AS at",
+                &[
+                    &rows.tenant,
+                    &lanes.own_goal,
+                    &lanes.own,
+                    &lanes.public_goal,
+                    &lanes.public,
+                    &rows.priority,
+                    &rows.goal,
+                    &rows.target,
+                    &rows.capability,
+                    &count,
+                    &rows.due_in,
+                ],
+            )
+            .await;
+    }
+
+    /// Buffers that one claim touches; the claim is rolled back.
+    async fn buffers(&self, worker: Worker) -> i64 {
+        let names: Vec<String> = worker.capabilities.iter().map(|&name| name.to_owned()).collect();
+        let reach = Reach {
+            publisher: Some(TENANT),
+            public: true,
+            namespace: "default",
+            goal: worker.goal,
+            worker: worker.name,
+            capabilities: &names,
+        };
+        let array = |lanes: Vec<i64>| format!("'{{{}}}'", lanes.iter().map(i64::to_string).collect::<Vec<_>>().join(","));
+        let text = |text: Option<&str>| text.map_or_else(|| "NULL".to_owned(), |text| format!("'{text}'"));
+        let claim = format!(
+            "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE {}({}, {}, 'default', {}, {}, '{{{}}}', {TENANT},
+                 gen_random_uuid(), 60, 86400)",
+            if worker.goal.is_some() { "claim_goal" } else { "claim_any" },
+            array(reach.own_lanes()),
+            array(reach.public_lanes()),
+            text(worker.goal),
+            text(worker.name),
+            names.join(","),
+        );
+        // The first run reads the catalogue, too.
+        let mut plan = serde_json::Value::Null;
+        for _ in 0..2 {
+            self.session.batch_execute("BEGIN").await.unwrap();
+            let row = self.session.query_one(&claim, &[]).await.unwrap();
+            self.session.batch_execute("ROLLBACK").await.unwrap();
+            plan = serde_json::from_str(&row.get::<_, Json>(0).0).unwrap();
+        }
+        let plan = &plan[0]["Plan"];
+        assert_eq!(plan["Actual Rows"].as_f64(), Some(1.0), "the one that matches was not claimed: {plan}");
+        ["Shared Hit Blocks", "Shared Read Blocks"].iter().filter_map(|name| plan[name].as_i64()).sum()
+    }
+}
+
+/// The text of a JSON column.
+struct Json(String);
+
+impl<'a> tokio_postgres::types::FromSql<'a> for Json {
+    fn from_sql(
+        _: &tokio_postgres::types::Type,
+        raw: &'a [u8],
+    ) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Self(String::from_utf8(raw.to_vec())?))
+    }
+
+    fn accepts(kind: &tokio_postgres::types::Type) -> bool {
+        *kind == tokio_postgres::types::Type::JSON
+    }
+}
+
+#[tokio::test]
+async fn a_claim_touches_as_few_pages_in_front_of_many_that_do_not_match() {
+    let count: i64 = std::env::var("EXPLAIN_ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(20_000);
+    let cases = [
+        ("other tenant", Rows { tenant: OTHER, ..MATCHING }, PLAIN),
+        ("other goal", Rows { goal: "other", ..MATCHING }, PLAIN),
+        ("other target", Rows { target: Some("phone"), ..MATCHING }, CAPABLE),
+        ("wrong capability", Rows { capability: Some("tpu"), ..MATCHING }, CAPABLE),
+        ("public, wrong capability", Rows { tenant: OTHER, public: true, capability: Some("tpu"), ..MATCHING }, CAPABLE),
+        ("not yet due, higher priority", Rows { priority: 900, due_in: "1 day", ..MATCHING }, PLAIN),
+        ("expired, higher priority", Rows { priority: 900, due_in: "-2 days", ..MATCHING }, PLAIN),
+        ("any goal: other tenant", Rows { tenant: OTHER, ..MATCHING }, ANY_GOAL),
+        ("any goal: wrong capability", Rows { capability: Some("tpu"), ..MATCHING }, ANY_GOAL),
+        ("any goal: not yet due", Rows { priority: 900, due_in: "1 day", ..MATCHING }, ANY_GOAL),
+    ];
+    let db = TestDb::create().await;
+    let explainer = Explainer { db: &db, session: connect(&Address::parse(&db.url).unwrap()).await.unwrap() };
+    let statements = statements::all();
+    for (name, file) in [("claim_goal", "intents/claim.sql, one goal"), ("claim_any", "intents/claim.sql, any goal")] {
+        let (_, text) = statements.iter().find(|(named, _)| *named == file).unwrap();
+        explainer.session.batch_execute(&format!("PREPARE {name} AS {text}")).await.unwrap();
+    }
+    eprintln!("buffers of one claim: in a table with nothing else, and behind {count} open intents");
+    for (name, rows, worker) in cases {
+        db.batch("TRUNCATE intents").await;
+        explainer.fill(1, MATCHING).await;
+        let alone = explainer.buffers(worker).await;
+        db.batch("TRUNCATE intents").await;
+        explainer.fill(count, rows).await;
+        explainer.fill(1, MATCHING).await;
+        db.batch("ANALYZE intents").await;
+        let behind = explainer.buffers(worker).await;
+        eprintln!("{name:30} {alone:4} {behind:4}");
+        // Each index is a level or two deeper, and one more priority is hopped over.
+        assert!(behind <= alone + 50, "{name}: {behind} buffers against {alone}");
+    }
+}

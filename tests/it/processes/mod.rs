@@ -1,0 +1,39 @@
+//! What only real processes show: replicas that race, stop and lose their database; `dev` and what it leaves behind; clients
+//! in Python; bytes that no client sends.
+
+mod cluster;
+mod dev;
+mod drain;
+mod hostile;
+mod outage;
+mod proxy;
+mod python;
+mod wire;
+
+use std::{
+    io::Write,
+    time::{Duration, Instant},
+};
+
+use crate::support::process::Replica;
+
+/// Says a figure on the terminal, in a run that passes too: libtest keeps back only what the print macros write.
+fn tell(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Asks again and again for what no signal tells.
+async fn until(what: &str, within: Duration, mut done: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + within;
+    while !done().await {
+        assert!(Instant::now() < deadline, "not within {within:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// Its log has neither a fault nor a panic.
+#[track_caller]
+fn without_faults(replica: &Replica) {
+    let faults: Vec<_> = replica.logs().into_iter().filter(|line| line["level"] == "ERROR" || line.is_string()).collect();
+    assert!(faults.is_empty(), "{faults:#?}");
+}

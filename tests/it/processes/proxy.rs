@@ -1,0 +1,203 @@
+//! The network between the bus and Postgres, for tests that let it fail: it can go away, hang, and lose a COMMIT or the answer
+//! to one.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::{Buf, BytesMut};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, split},
+    net::{TcpListener, TcpStream, UnixStream},
+    sync::watch,
+};
+use tokio_postgres::{Config, config::Host};
+
+/// Codes of messages that come before a session begins, and are followed by another: for TLS and for GSS.
+const BEFORE_STARTUP: [u32; 2] = [80_877_103, 80_877_104];
+/// What Postgres says once a statement is done and no transaction is open.
+const READY_FOR_QUERY: [u8; 6] = [b'Z', 0, 0, 0, 5, b'I'];
+
+/// What becomes of a COMMIT. The connection is cut on both sides in each case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// It reaches Postgres, and the connection is cut before its answer.
+    Answer,
+    /// It takes place, and then the connection is cut.
+    AnswerOnceCommitted,
+    /// It reaches Postgres only when the bus has long tried again.
+    CommitIsLate,
+    /// It never reaches Postgres.
+    Commit,
+}
+
+impl Loss {
+    pub(super) const ALL: [Self; 4] = [Self::Answer, Self::AnswerOnceCommitted, Self::CommitIsLate, Self::Commit];
+}
+
+/// What the network does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Link {
+    Up,
+    /// Nothing gets through, and nobody is told.
+    Hung,
+}
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// A running proxy. It ends with the runtime of its test.
+pub(super) struct Proxy {
+    pub(super) address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    upstream: Mutex<Config>,
+    /// For the next COMMITs, the first one last.
+    losses: Mutex<Vec<Loss>>,
+    link: watch::Sender<Link>,
+}
+
+impl Proxy {
+    /// A proxy in front of the Postgres of this URL.
+    pub(super) async fn start(url: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let shared =
+            Arc::new(Shared { upstream: Mutex::new(parse(url)), losses: Mutex::default(), link: watch::channel(Link::Up).0 });
+        let for_task = Arc::clone(&shared);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let shared = Arc::clone(&for_task);
+                tokio::spawn(async move {
+                    // Either side may end it at any time.
+                    let _ = carry(client, &shared).await;
+                });
+            }
+        });
+        Self { address, shared }
+    }
+
+    /// The database by way of this proxy, as `DATABASE_URL` takes it.
+    pub(super) fn url(&self) -> String {
+        let upstream = self.shared.upstream.lock().unwrap();
+        let text = |option: Option<&str>| option.expect("a user and a database").to_owned();
+        let (user, database) = (text(upstream.get_user()), text(upstream.get_dbname()));
+        let password = upstream.get_password().map(|password| format!(" password='{}'", String::from_utf8_lossy(password)));
+        let (host, port) = (self.address.ip(), self.address.port());
+        format!("host={host} port={port} user={user} dbname={database} sslmode=disable{}", password.unwrap_or_default())
+    }
+
+    /// Where new connections go from now on.
+    pub(super) fn lead_to(&self, url: &str) {
+        *self.shared.upstream.lock().unwrap() = parse(url);
+    }
+
+    /// Loses the next COMMITs in these ways, one after the other.
+    pub(super) fn lose(&self, losses: &[Loss]) {
+        *self.shared.losses.lock().unwrap() = losses.iter().rev().copied().collect();
+    }
+
+    /// Losses that have not come about yet.
+    pub(super) fn still_to_lose(&self) -> usize {
+        self.shared.losses.lock().unwrap().len()
+    }
+
+    pub(super) fn set(&self, link: Link) {
+        self.shared.link.send_replace(link);
+    }
+}
+
+fn parse(url: &str) -> Config {
+    url.parse().expect("a connection string")
+}
+
+async fn connect(upstream: &Config) -> io::Result<Box<dyn Stream>> {
+    let port = upstream.get_ports().first().copied().unwrap_or(5432);
+    match upstream.get_hosts().first().expect("a host") {
+        Host::Unix(folder) => Ok(Box::new(UnixStream::connect(folder.join(format!(".s.PGSQL.{port}"))).await?)),
+        Host::Tcp(host) => Ok(Box::new(TcpStream::connect((host.as_str(), port)).await?)),
+    }
+}
+
+async fn carry(client: TcpStream, shared: &Shared) -> io::Result<()> {
+    let mut link = shared.link.subscribe();
+    up(&mut link).await;
+    client.set_nodelay(true)?;
+    let upstream = shared.upstream.lock().unwrap().clone();
+    let (mut from_server, mut to_server) = split(connect(&upstream).await?);
+    let (from_client, mut to_client) = split(client);
+    let mut messages = Messages { from: from_client, buffer: BytesMut::new(), started: false };
+    let mut answers = BytesMut::new();
+    loop {
+        up(&mut link).await;
+        tokio::select! {
+            _ = link.changed() => {}
+            message = messages.next() => {
+                let message = message?;
+                let loss = if is_commit(&message) { shared.losses.lock().unwrap().pop() } else { None };
+                match loss {
+                    Some(loss) => return lose(loss, &message, [messages.from, to_client.into()], from_server, to_server).await,
+                    None => to_server.write_all(&message).await?,
+                }
+            }
+            read = from_server.read_buf(&mut answers) => {
+                if read? == 0 {
+                    return Ok(());
+                }
+                to_client.write_all_buf(&mut answers).await?;
+            }
+        }
+    }
+}
+
+/// Waits until something gets through.
+async fn up(link: &mut watch::Receiver<Link>) {
+    let _ = link.wait_for(|link| *link == Link::Up).await;
+}
+
+/// Messages from the bus, one by one.
+struct Messages {
+    from: ReadHalf<TcpStream>,
+    buffer: BytesMut,
+    /// The startup message, which has no type, has gone by.
+    started: bool,
+}
+
+impl Messages {
+    /// The next one, as its bytes. May be cancelled and called again.
+    async fn next(&mut self) -> io::Result<BytesMut> {
+        loop {
+            if let Some(message) = self.split() {
+                return Ok(message);
+            }
+            if self.from.read_buf(&mut self.buffer).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+    }
+
+    fn split(&mut self) -> Option<BytesMut> {
+        let type_bytes = usize::from(self.started);
+        let mut length = self.buffer.get(type_bytes..type_bytes + 4)?;
+        let length = type_bytes + usize::try_from(length.get_u32()).expect("a length");
+        if self.buffer.len() < length {
+            return None;
+        }
+        let message = self.buffer.split_to(length);
+        if !self.started {
+            let mut code = message.get(4..8)?;
+            self.started = !BEFORE_STARTUP.contains(&code.get_u32());
+        }
+        Some(message)
+    }
+}
+
+/// A simple query whose text is COMMIT.
+fn is_commit(message: &[u8]) -> bool {
+    message.first() == Some(&b'Q') && message.get(5..) == Some(b"COMMIT\0")
+}

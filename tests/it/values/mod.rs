@@ -1,0 +1,4 @@
+//! The ephemeral key-value store.
+
+mod get;
+mod set;
