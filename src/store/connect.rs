@@ -11,7 +11,7 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
 };
 use tokio::{runtime::Handle, task::JoinHandle};
-use tokio_postgres::{Client, Config};
+use tokio_postgres::{Client, Config, config::SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::error::{Error, Result};
@@ -39,18 +39,24 @@ impl Address {
     /// # Errors
     /// When it is not a connection string; the text, which may hold a password, is not repeated.
     pub fn parse(url: &str) -> Result<Self> {
-        let (url, verify) = take_parameter(url, "sslmode", |mode| match mode {
-            "verify-ca" | "verify-full" => (true, Some("require")),
-            _ => (false, None),
-        });
-        let (url, roots) = take_parameter(&url, "sslrootcert", |file| (Some(file.to_owned()), None));
-        let mut config: Config = url.parse().map_err(|_| Error::invalid("DATABASE_URL is not a connection string."))?;
+        let unreadable = || Error::invalid("DATABASE_URL is not a connection string.");
+        let (url, mode) = take_parameter(url, "sslmode");
+        let (url, roots) = take_parameter(&url, "sslrootcert");
+        let mut config: Config = url.parse().map_err(|_| unreadable())?;
+        let (mode, verify) = match mode.as_deref() {
+            Some("disable") => (SslMode::Disable, false),
+            None | Some("allow" | "prefer") => (SslMode::Prefer, false),
+            Some("require") => (SslMode::Require, false),
+            Some("verify-ca" | "verify-full") => (SslMode::Require, true),
+            Some(_) => return Err(unreadable()),
+        };
+        config.ssl_mode(mode);
         let options = config.get_options().map_or_else(|| SESSION.to_owned(), |own| format!("{SESSION} {own}"));
         config.options(options).connect_timeout(PATIENCE).keepalives_idle(Duration::from_secs(30));
         if config.get_application_name().is_none() {
             config.application_name("intent-bus");
         }
-        let tls = MakeRustlsConnect::new(tls(verify.unwrap_or(false), roots.flatten().as_deref())?);
+        let tls = MakeRustlsConnect::new(tls(verify, roots.as_deref())?);
         Ok(Self { config, tls })
     }
 
@@ -116,26 +122,18 @@ pub async fn connect(address: &Address) -> Result<Client> {
     Ok(client)
 }
 
-/// Takes one parameter out of a connection string that the driver does not know, or not all values of. `read` gives what is
-/// kept of the value and what to put in its place.
-fn take_parameter<T>(url: &str, name: &str, read: impl Fn(&str) -> (T, Option<&str>)) -> (String, Option<T>) {
+/// Takes one parameter out of a connection string, since the driver does not know it, or not all of its values.
+fn take_parameter(url: &str, name: &str) -> (String, Option<String>) {
     let start = ['?', '&', ' ']
         .iter()
         .find_map(|before| url.find(&format!("{before}{name}=")).map(|at| at + 1))
         .or_else(|| url.starts_with(&format!("{name}=")).then_some(0));
     let Some(start) = start else { return (url.to_owned(), None) };
-    let value_at = start + name.len() + 1;
-    let end = url[value_at..].find(['&', ' ']).map_or(url.len(), |length| value_at + length);
-    let value = &url[value_at..end];
-    let (kept, replacement) = read(value);
-    let replacement = match replacement {
-        Some(text) => format!("{name}={text}"),
-        // The driver knows these; others, such as the file of the authorities, it would refuse.
-        None if name == "sslmode" => format!("{name}={value}"),
-        None => String::new(),
-    };
-    let joined = format!("{}{replacement}{}", &url[..start], &url[end..]);
-    (joined.replace("?&", "?").replace("&&", "&").trim_end_matches(['&', '?']).to_owned(), Some(kept))
+    let value = &url[start + name.len() + 1..];
+    let value = &value[..value.find(['&', ' ']).unwrap_or(value.len())];
+    let rest = &url[start + name.len() + 1 + value.len()..];
+    let joined = format!("{}{}", &url[..start], rest.strip_prefix(['&', ' ']).unwrap_or(rest));
+    (joined.trim_end_matches(['&', '?', ' ']).to_owned(), Some(value.to_owned()))
 }
 
 fn tls(verify: bool, roots: Option<&str>) -> Result<ClientConfig> {
@@ -208,16 +206,16 @@ mod tests {
 
     #[test]
     fn the_parameters_that_the_driver_does_not_know_are_taken_out() {
-        let verify = |mode: &str| if mode == "verify-full" { (true, Some("require")) } else { (false, None) };
-        let (url, found) = take_parameter("postgresql://h/db?sslmode=verify-full&connect_timeout=3", "sslmode", verify);
-        assert_eq!((url.as_str(), found), ("postgresql://h/db?sslmode=require&connect_timeout=3", Some(true)));
-        let (url, found) = take_parameter("host=h sslmode=disable dbname=d", "sslmode", verify);
-        assert_eq!((url.as_str(), found), ("host=h sslmode=disable dbname=d", Some(false)));
-        let keep = |file: &str| (file.to_owned(), None);
-        let (url, found) = take_parameter("postgresql://h/db?sslrootcert=/ca.pem&x=1", "sslrootcert", keep);
-        assert_eq!((url.as_str(), found.as_deref()), ("postgresql://h/db?x=1", Some("/ca.pem")));
-        let (url, _) = take_parameter("postgresql://h/db?sslrootcert=/ca.pem", "sslrootcert", keep);
-        assert_eq!(url, "postgresql://h/db");
+        for (url, name, without, value) in [
+            ("postgresql://h/d?sslmode=verify-full&x=1", "sslmode", "postgresql://h/d?x=1", Some("verify-full")),
+            ("host=h sslmode=disable dbname=d", "sslmode", "host=h dbname=d", Some("disable")),
+            ("sslmode=disable host=h", "sslmode", "host=h", Some("disable")),
+            ("postgresql://h/d?x=1&sslrootcert=/ca.pem", "sslrootcert", "postgresql://h/d?x=1", Some("/ca.pem")),
+            ("postgresql://h/d?sslrootcert=/ca.pem", "sslrootcert", "postgresql://h/d", Some("/ca.pem")),
+            ("postgresql://h/d", "sslmode", "postgresql://h/d", None),
+        ] {
+            assert_eq!(take_parameter(url, name), (without.to_owned(), value.map(str::to_owned)), "{url}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 // Nothing makes values of these types: they stand for their schemas.
 #![allow(dead_code, reason = "only the schemas are used")]
+#![allow(unused_qualifications, reason = "the derived code has them")]
 
 use serde_json::Value;
 use utoipa::{

@@ -20,6 +20,8 @@ use tokio_postgres::{Config, config::Host};
 const BEFORE_STARTUP: [u32; 2] = [80_877_103, 80_877_104];
 /// What Postgres says once a statement is done and no transaction is open.
 const READY_FOR_QUERY: [u8; 6] = [b'Z', 0, 0, 0, 5, b'I'];
+/// How long a late COMMIT is on its way: the bus has tried again by then, and waits for the locks of the first try.
+const LATE: Duration = Duration::from_millis(300);
 
 /// What becomes of a COMMIT. The connection is cut on both sides in each case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,11 +127,28 @@ async fn connect(upstream: &Config) -> io::Result<Box<dyn Stream>> {
 }
 
 async fn carry(client: TcpStream, shared: &Shared) -> io::Result<()> {
-    let mut link = shared.link.subscribe();
-    up(&mut link).await;
+    up(&mut shared.link.subscribe()).await;
     client.set_nodelay(true)?;
     let upstream = shared.upstream.lock().unwrap().clone();
     let (mut from_server, mut to_server) = split(connect(&upstream).await?);
+    // The connection of the bus is closed when this returns.
+    let late = relay(client, &mut from_server, &mut to_server, shared).await?;
+    if let Some(commit) = late {
+        tokio::time::sleep(LATE).await;
+        to_server.write_all(&commit).await?;
+        until_ready(&mut from_server).await?;
+    }
+    Ok(())
+}
+
+/// Carries messages until one side closes, or until a COMMIT is to be lost; gives the COMMIT that is to come late.
+async fn relay(
+    client: TcpStream,
+    from_server: &mut ReadHalf<Box<dyn Stream>>,
+    to_server: &mut WriteHalf<Box<dyn Stream>>,
+    shared: &Shared,
+) -> io::Result<Option<BytesMut>> {
+    let mut link = shared.link.subscribe();
     let (from_client, mut to_client) = split(client);
     let mut messages = Messages { from: from_client, buffer: BytesMut::new(), started: false };
     let mut answers = BytesMut::new();
@@ -140,19 +159,38 @@ async fn carry(client: TcpStream, shared: &Shared) -> io::Result<()> {
             message = messages.next() => {
                 let message = message?;
                 let loss = if is_commit(&message) { shared.losses.lock().unwrap().pop() } else { None };
-                match loss {
-                    Some(loss) => return lose(loss, &message, [messages.from, to_client.into()], from_server, to_server).await,
-                    None => to_server.write_all(&message).await?,
+                if loss == Some(Loss::CommitIsLate) {
+                    return Ok(Some(message));
+                }
+                if loss != Some(Loss::Commit) {
+                    to_server.write_all(&message).await?;
+                }
+                if loss == Some(Loss::AnswerOnceCommitted) {
+                    until_ready(from_server).await?;
+                }
+                if loss.is_some() {
+                    return Ok(None);
                 }
             }
             read = from_server.read_buf(&mut answers) => {
                 if read? == 0 {
-                    return Ok(());
+                    return Ok(None);
                 }
                 to_client.write_all_buf(&mut answers).await?;
             }
         }
     }
+}
+
+/// Reads until the statement is done.
+async fn until_ready(from_server: &mut ReadHalf<Box<dyn Stream>>) -> io::Result<()> {
+    let mut answers = BytesMut::new();
+    while !answers.ends_with(&READY_FOR_QUERY) {
+        if from_server.read_buf(&mut answers).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(())
 }
 
 /// Waits until something gets through.

@@ -1,0 +1,383 @@
+//! Postgres goes away, hangs, or does not say whether it has committed.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
+use futures_util::future::join_all;
+use private_postgres::{Data, Fetch, Guard, Options, PrivatePostgres};
+use serde_json::json;
+
+use super::{
+    proxy::{Link, Loss, Proxy},
+    tell, until, without_faults,
+};
+use crate::support::{
+    Answer, Client, TestDb,
+    app::{ADMIN, ROOT},
+    factory::intent,
+    process::Replica,
+};
+
+/// For anything that a test waits for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A Postgres of one test's own, with data that outlives it.
+async fn postgres(data: &Path) -> PrivatePostgres {
+    let guard = Guard { program: env!("CARGO_BIN_EXE_intent-bus").into(), args: vec!["postgres-guard".into()] };
+    let options = Options { fetch: Fetch::Allowed, ..Options::new(Data::Kept(data.to_owned()), guard) };
+    let started = tokio::task::spawn_blocking(|| PrivatePostgres::start(options)).await.expect("no panic");
+    started.unwrap_or_else(|error| panic!("no Postgres: {error}"))
+}
+
+async fn stop(postgres: PrivatePostgres) {
+    tokio::task::spawn_blocking(|| postgres.stop()).await.expect("no panic").expect("it stops in order");
+}
+
+/// A replica whose way to the database leads through a proxy.
+fn replica_behind(proxy: &Proxy, settings: &[(&str, &str)]) -> Replica {
+    let url = proxy.url();
+    let own = [("DATABASE_URL", url.as_str()), ("BUS_SECRET", ROOT), ("BUS_ADMIN_SECRET", ADMIN)];
+    let fixed = [("BUS_LISTEN", "127.0.0.1:0"), ("BUS_METRICS_LISTEN", "off"), ("BUS_WORKERS", "2"), ("BUS_DRAIN_SECONDS", "0")];
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_intent-bus"));
+    command.arg("serve").env_clear().envs(own).envs(fixed).envs(settings.iter().copied());
+    Replica::start_by(&mut command)
+}
+
+/// The answer of a bus whose database is away.
+#[track_caller]
+fn is_busy(answer: &Answer) {
+    answer.refused(503, "database_busy");
+    let seconds: u32 = answer.header("retry-after").expect("Retry-After").parse().expect("seconds");
+    assert!(seconds >= 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bus_outlives_its_postgres_and_goes_on_when_it_is_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("our folder");
+    let data = folder.path().join("data");
+    let server = postgres(&data).await;
+    let proxy = Proxy::start(&server.url("postgres")).await;
+    let replica = replica_behind(&proxy, &[("BUS_CLEANUP_INTERVAL_SECONDS", "1")]);
+    let (root, nobody) = (replica.root(), replica.nobody());
+    let made = replica.admin().generate_key("tenant").await.expect(201);
+    let tenant = nobody.key(made["api_key"].as_str().expect("a key"));
+    root.published(intent("before")).await;
+    let claim = root.claimed("before").await;
+    tenant.value("nothing").await.refused(404, "not_found");
+
+    // Clients that go on all the while.
+    let over = AtomicBool::new(false);
+    let load = async |_| {
+        let mut acknowledged = Vec::new();
+        while !over.load(Ordering::Relaxed) {
+            let answer = root.publish(intent("load")).await;
+            match answer.status {
+                201 => acknowledged.push(answer.json()["id"].as_str().expect("an id").to_owned()),
+                _ => is_busy(&answer),
+            }
+        }
+        acknowledged
+    };
+    let outage = async {
+        stop(server).await;
+        until("unready", PATIENCE, async || nobody.get("/readyz").await.status == 503).await;
+        is_busy(&nobody.get("/readyz").await);
+        is_busy(&root.publish(intent("meanwhile")).await);
+        is_busy(&root.fulfill(&claim, json!("meanwhile")).await);
+        // A key that cannot be looked up is not a wrong key, even if it was known a moment ago.
+        is_busy(&tenant.value("nothing").await);
+        nobody.get("/livez").await.expect(200);
+        nobody.get("/health").await.expect(200);
+        assert_eq!(nobody.get("/").await.status, 200);
+
+        let server = postgres(&data).await;
+        let back = Instant::now();
+        proxy.lead_to(&server.url("postgres"));
+        until("a publish", PATIENCE, async || root.publish(intent("after")).await.status == 201).await;
+        let recovered = back.elapsed();
+        nobody.get("/readyz").await.expect(200);
+        root.fulfill(&claim, json!("done")).await.expect(200);
+        tenant.value("nothing").await.refused(404, "not_found");
+        over.store(true, Ordering::Relaxed);
+        (server, recovered)
+    };
+    let (acknowledged, (server, recovered)) = tokio::join!(join_all((0..4).map(load)), outage);
+    let acknowledged = acknowledged.concat();
+    for id in &acknowledged {
+        assert_eq!(root.status(id).await.expect(200)["status"], "open");
+    }
+    without_faults(&replica);
+    tell(&format!(
+        "Postgres away and back: the first publish {} ms after it took connections; {} acknowledged ones all there",
+        recovered.as_millis(),
+        acknowledged.len()
+    ));
+    drop(replica);
+    stop(server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_hangs_is_answered_for_in_time() {
+    let db = TestDb::create().await;
+    let proxy = Proxy::start(&db.url).await;
+    let replica = replica_behind(&proxy, &[]);
+    let root = replica.root();
+    root.published(intent("before")).await;
+    proxy.set(Link::Hung);
+    let began = Instant::now();
+    // More than there are connections in the pool.
+    let answers = join_all((0..20).map(async |_| root.publish(intent("meanwhile")).await)).await;
+    answers.iter().for_each(is_busy);
+    let slowest = began.elapsed();
+    is_busy(&replica.nobody().get("/readyz").await);
+    replica.nobody().get("/livez").await.expect(200);
+    proxy.set(Link::Up);
+    until("a publish", PATIENCE, async || root.publish(intent("after")).await.status == 201).await;
+    replica.nobody().get("/readyz").await.expect(200);
+    without_faults(&replica);
+    tell(&format!("a database that hangs: 503 after {} ms at most", slowest.as_millis()));
+}
+
+#[tokio::test]
+async fn a_replica_without_its_schema_is_unready() {
+    let db = TestDb::create().await;
+    let replica = Replica::start(&db, &[]);
+    let nobody = replica.nobody();
+    nobody.get("/readyz").await.expect(200);
+    // As if an older database had been put back.
+    db.batch("CREATE TABLE put_aside AS SELECT * FROM schema_migrations WHERE number = 5").await;
+    db.batch("DELETE FROM schema_migrations WHERE number = 5").await;
+    is_busy(&nobody.get("/readyz").await);
+    db.batch("INSERT INTO schema_migrations SELECT * FROM put_aside").await;
+    nobody.get("/readyz").await.expect(200);
+    db.batch("DROP SCHEMA public CASCADE; CREATE SCHEMA public").await;
+    is_busy(&nobody.get("/readyz").await);
+    nobody.get("/livez").await.expect(200);
+}
+
+/// A bus, its database and the network between them.
+struct Bus {
+    // Dropped first.
+    replica: Replica,
+    proxy: Proxy,
+    tenant: Client,
+    db: TestDb,
+}
+
+impl Bus {
+    async fn start() -> Self {
+        let db = TestDb::create().await;
+        let proxy = Proxy::start(&db.url).await;
+        let replica = replica_behind(&proxy, &[("BUS_CLEANUP_INTERVAL_SECONDS", "3600"), ("BUS_RATE_LIMIT_PER_MINUTE", "1000")]);
+        let made = replica.admin().generate_key("tenant").await.expect(201);
+        let tenant = replica.nobody().key(made["api_key"].as_str().expect("a key"));
+        Self { replica, proxy, tenant, db }
+    }
+
+    /// Every kind of client with every kind of loss: requests with and without admission, signed and not.
+    fn cases(&self) -> Vec<(String, Client, Loss)> {
+        let root = self.replica.root();
+        let clients = [
+            ("root", root.clone()),
+            ("root, signed", root.signing()),
+            ("a tenant", self.tenant.clone()),
+            ("a tenant, signed", self.tenant.signing()),
+        ];
+        let case = |(name, client): &(&str, Client)| {
+            let (name, client) = (*name, client.clone());
+            Loss::ALL.map(move |loss| (format!("{name}, {loss:?}"), client.clone(), loss))
+        };
+        clients.iter().flat_map(case).collect()
+    }
+
+    /// Does this while the next COMMIT is lost.
+    async fn losing<T>(&self, loss: Loss, ask: impl Future<Output = T>) -> T {
+        self.proxy.lose(&[loss]);
+        let answer = ask.await;
+        assert_eq!(self.proxy.still_to_lose(), 0, "no COMMIT was lost");
+        answer
+    }
+
+    /// Unfinished intents, of them claimed, finished ones, payloads.
+    async fn counts(&self) -> [i64; 4] {
+        let sql = "SELECT (SELECT count(*) FROM intents), (SELECT count(*) FROM intents WHERE state = 'claimed'),
+                          (SELECT count(*) FROM finished), (SELECT count(*) FROM payloads)";
+        let rows = self.db.rows(sql, &[]).await;
+        [0, 1, 2, 3].map(|column| rows[0].get(column))
+    }
+
+    /// The tenants' counters agree with their rows, and nobody has been counted twice.
+    async fn check_quotas(&self) {
+        let sql = "SELECT count(*) FROM quotas WHERE tenant_id <> 0
+                   AND open_intents <> (SELECT count(*) FROM intents WHERE intents.tenant_id = quotas.tenant_id)";
+        assert_eq!(self.db.value::<i64>(sql, &[]).await, 0, "a quota is off");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publish_whose_commit_is_lost_makes_one_intent() {
+    let bus = Bus::start().await;
+    let mut ids = BTreeSet::new();
+    for (number, (case, client, loss)) in bus.cases().into_iter().enumerate() {
+        // Half of them under an idempotency key, which is used a second time.
+        let client = if number % 2 == 0 { client } else { client.with("idempotency-key", format!("key {number}")) };
+        let answer = bus.losing(loss, client.publish(intent("lost"))).await;
+        let id = answer.expect(201)["id"].as_str().expect("an id").to_owned();
+        assert_eq!(client.status(&id).await.expect(200)["status"], "open", "{case}");
+        if number % 2 == 1 {
+            assert_eq!(client.publish(intent("lost")).await.expect(201)["id"], id, "{case}");
+        }
+        assert!(ids.insert(id), "{case}");
+        let count = i64::try_from(ids.len()).expect("a small number");
+        assert_eq!(bus.counts().await, [count, 0, 0, count], "{case}");
+        bus.check_quotas().await;
+    }
+    without_faults(&bus.replica);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_whose_commit_is_lost_claims_one_intent_and_none_is_orphaned() {
+    let bus = Bus::start().await;
+    for (case, client, loss) in bus.cases() {
+        client.published(intent("lost")).await;
+        client.published(intent("lost")).await;
+        let claim = bus.losing(loss, client.claim("lost")).await.claim();
+        assert_eq!(claim.body["claim_attempts"], 1, "{case}");
+        assert_eq!(bus.counts().await[..2], [2, 1], "{case}");
+        client.fulfill(&claim, json!(case)).await.expect(200);
+        let other = client.claimed("lost").await;
+        assert_eq!(other.body["claim_attempts"], 1, "{case}");
+        client.fulfill(&other, json!(case)).await.expect(200);
+        client.claim("lost").await.empty();
+    }
+    // A claim that finds nothing stores no more than its nonce.
+    for (case, client, loss) in bus.cases() {
+        let answer = bus.losing(loss, client.claim("nothing")).await;
+        assert_eq!(answer.status, 204, "{case}");
+    }
+    bus.check_quotas().await;
+    without_faults(&bus.replica);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fulfil_whose_commit_is_lost_is_done_once() {
+    let bus = Bus::start().await;
+    for (case, client, loss) in bus.cases() {
+        let id = client.published(intent("lost")).await;
+        let claim = client.claimed("lost").await;
+        bus.losing(loss, client.fulfill(&claim, json!(case))).await.expect(200);
+        assert_eq!(client.result(&id).await.expect(200)["result"], case);
+        assert_eq!(bus.counts().await[..2], [0, 0], "{case}");
+        client.fulfill(&claim, json!("again")).await.refused(404, "not_found");
+        bus.check_quotas().await;
+    }
+    assert_eq!(bus.counts().await[2], 16);
+    without_faults(&bus.replica);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fail_whose_commit_is_lost_counts_one_attempt() {
+    let bus = Bus::start().await;
+    for (case, client, loss) in bus.cases() {
+        // Under 2.x a failed attempt is repeated, and the second of two is the last.
+        let client = client.declaring("7.61");
+        let id = client.published(json!({"goal": "lost", "payload": case, "max_attempts": 2})).await;
+        let claim = client.claimed("lost").await;
+        let answer = bus.losing(loss, client.fail(&claim, "once")).await;
+        assert_eq!(answer.expect(200)["status"], "open", "{case}");
+        assert_eq!(client.status(&id).await.expect(200)["claim_attempts"], 1, "{case}");
+        client.fail(&claim, "again").await.refused(404, "not_found");
+
+        bus.db.make_due(&id).await;
+        let claim = client.claimed("lost").await;
+        let answer = bus.losing(loss, client.fail(&claim, "twice")).await;
+        assert_eq!(answer.expect(200)["status"], "dead", "{case}");
+        assert_eq!(client.result(&id).await.expect(200)["error"], "twice", "{case}");
+        assert_eq!(bus.counts().await[..2], [0, 0], "{case}");
+        bus.check_quotas().await;
+    }
+    assert_eq!(bus.counts().await[2], 16);
+    without_faults(&bus.replica);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_set_whose_commit_is_lost_is_done() {
+    let bus = Bus::start().await;
+    for (case, client, loss) in bus.cases() {
+        bus.losing(loss, client.set("lost", json!(case))).await.expect(200);
+        assert_eq!(client.value("lost").await.expect(200)["value"], case);
+        let keyed = client.with("idempotency-key", &case);
+        bus.losing(loss, keyed.set("keyed", json!(case))).await.expect(200);
+        client.set("keyed", json!("newer")).await.expect(200);
+        keyed.set("keyed", json!(case)).await.expect(200);
+        assert_eq!(client.value("keyed").await.expect(200)["value"], "newer", "{case}: set twice under one key");
+    }
+    without_faults(&bus.replica);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_extension_whose_commit_is_lost_is_done() {
+    let bus = Bus::start().await;
+    for (case, client, loss) in bus.cases() {
+        let id = client.published(intent("lost")).await;
+        let claim = client.claimed("lost").await;
+        let before = client.status(&id).await.expect(200)["claim_expires_at"].as_f64().expect("a time");
+        bus.losing(loss, client.extend(&claim, 600)).await.expect(200);
+        let after = client.status(&id).await.expect(200)["claim_expires_at"].as_f64().expect("a time");
+        assert!(after > before + 500.0, "{case}: {before} {after}");
+        client.fulfill(&claim, json!(1)).await.expect(200);
+    }
+    without_faults(&bus.replica);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publish_whose_commit_is_lost_twice_is_busy_and_can_be_sent_again() {
+    let bus = Bus::start().await;
+    for (number, first) in Loss::ALL.into_iter().enumerate() {
+        for second in [Loss::AnswerOnceCommitted, Loss::Commit] {
+            let client = bus.tenant.signing().with("idempotency-key", format!("{first:?} {second:?}"));
+            bus.proxy.lose(&[first, second]);
+            let answer = client.publish(json!({"goal": "lost", "payload": {"n": number}})).await;
+            // The first try has stored it, and the second has said so before its own COMMIT was lost; or nobody knows.
+            is_busy(&answer);
+            assert_eq!(bus.proxy.still_to_lose(), 0);
+            let again = client.publish(json!({"goal": "lost", "payload": {"n": number}})).await.expect(201);
+            assert_eq!(client.publish(json!({"goal": "lost", "payload": {"n": number}})).await.expect(201), again);
+            assert_eq!(bus.db.count("intents").await, 1, "{first:?} {second:?}");
+            let claim = client.claimed("lost").await;
+            client.fulfill(&claim, json!(1)).await.expect(200);
+        }
+    }
+    bus.check_quotas().await;
+    without_faults(&bus.replica);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replayed_request_does_not_pass_because_its_commit_is_lost() {
+    let bus = Bus::start().await;
+    let key = bus.tenant.api_key().to_owned();
+    let nonce = crate::support::client::nonce();
+    let body = intent("replayed").to_string();
+    let signed = crate::support::client::sign_as(
+        &key,
+        "POST",
+        "/intent",
+        body.as_bytes(),
+        crate::support::client::unix_now(),
+        &nonce,
+    );
+    let client = signed.iter().fold(bus.tenant.clone(), |client, (name, value)| client.with(name, value));
+    client.published(body.clone()).await;
+    client.publish(body.clone()).await.refused(403, "invalid_signature");
+    // The second of two that race, its own COMMIT lost: it is refused before it has one.
+    bus.proxy.lose(&[Loss::Commit]);
+    client.publish(body).await.refused(403, "invalid_signature");
+    assert_eq!(bus.db.count("intents").await, 1);
+}
