@@ -88,16 +88,20 @@ pub fn text(field: Option<&RawValue>, name: &str, code: ErrorCode) -> Result<Opt
         .transpose()
 }
 
-/// A field that holds a whole number.
+/// A field that holds a whole number. `60.0` is one: to JSON and JSON Schema it is the same number as `60`, and what clients
+/// compute (Python's `180 / 3`) looks like that.
 ///
 /// # Errors
 /// `invalid_request` when it holds something else or is out of range.
 pub fn integer(field: Option<&RawValue>, name: &str, range: RangeInclusive<i32>) -> Result<Option<i32>> {
+    let whole = f64::from(*range.start())..=f64::from(*range.end());
     given(field)
         .map(|raw| {
-            serde_json::from_str(raw.get())
-                .ok()
-                .filter(|number| range.contains(number))
+            let number = serde_json::from_str(raw.get()).ok().filter(|number: &f64| number.fract() == 0.0);
+            #[allow(clippy::cast_possible_truncation, reason = "a whole number within a range of i32")]
+            number
+                .filter(|number| whole.contains(number))
+                .map(|number| number as i32)
                 .ok_or_else(|| out_of_range("a whole number", name, &range))
         })
         .transpose()
@@ -190,7 +194,9 @@ mod tests {
         for text in ["1.5", "true", "\"3\"", "1e400", "-1", "1001", "99999999999999999999"] {
             assert!(integer(Some(&raw(text)), "priority", 0..=1000).is_err(), "{text}");
         }
-        assert_eq!(integer(Some(&raw("7")), "priority", 0..=1000).unwrap(), Some(7));
+        for text in ["7", "7.0", "70e-1"] {
+            assert_eq!(integer(Some(&raw(text)), "priority", 0..=1000).unwrap(), Some(7), "{text}");
+        }
         assert_eq!(integer(Some(&raw("null")), "priority", 0..=1000).unwrap(), None);
         assert!(number(Some(&raw("1e400")), "delay", 0.0..=10.0).is_err());
     }

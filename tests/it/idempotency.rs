@@ -109,13 +109,24 @@ async fn a_value_is_set_once_by_each_key() {
 }
 
 #[tokio::test]
+async fn each_path_has_keys_of_its_own() {
+    let app = TestApp::spawn().await;
+    let keyed = app.root().with("idempotency-key", "k");
+    keyed.published(intent("greet")).await;
+    keyed.set("a", json!(1)).await.expect(200);
+    keyed.set("b", json!(2)).await.expect(200);
+    keyed.set("b", json!(1)).await.refused(409, "conflict");
+    keyed.publish(intent("other")).await.refused(409, "conflict");
+}
+
+#[tokio::test]
 async fn what_was_refused_leaves_its_key_unused() {
     let app = TestApp::with(&[("BUS_MAX_OPEN_INTENTS", "1")]).await;
     let alice = app.tenant("alice").await;
     let first = alice.published(intent("greet")).await;
     let keyed = alice.with("idempotency-key", "k");
     keyed.publish(intent("more")).await.refused(429, "limit_exceeded");
-    keyed.publish(json!({"goal": ""})).await.refused(400, "invalid_goal");
+    keyed.publish(intent("")).await.refused(400, "invalid_goal");
     app.admin().cancel(&first).await.expect(200);
     keyed.published(intent("something else")).await;
 }

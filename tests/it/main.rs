@@ -8,11 +8,16 @@
     reason = "a test fails by panicking, and says why on the terminal"
 )]
 
+mod auth;
+mod envelope;
 mod explain;
 mod fidelity;
 mod generations;
 mod idempotency;
 mod intents;
 mod limits;
+mod meta;
+mod routes;
+mod processes;
 mod support;
 mod values;

@@ -23,7 +23,6 @@ use crate::{
 #[derive(Deserialize, ToSchema)]
 #[schema(as = Purge)]
 struct Purge<'a> {
-    /// Says that you mean it.
     #[schema(value_type = True, inline, required = true)]
     #[serde(borrow, default)]
     confirm: Option<&'a RawValue>,

@@ -106,11 +106,11 @@ fn header_text(http: &HttpRequest, name: &str) -> Option<String> {
 
 fn worker(http: &HttpRequest, query: &Query) -> Result<Option<String>> {
     let given = header_text(http, headers::WORKER_ID).or(query.get("worker_id")?.map(str::to_owned));
-    let Some(worker) = given.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()) else { return Ok(None) };
+    let Some(worker) = given else { return Ok(None) };
     if worker.chars().count() > WORKER_MAX || worker.chars().any(char::is_control) {
         return Err(Error::invalid(format!("A worker's name has at most {WORKER_MAX} characters, none of them control characters.")));
     }
-    Ok(Some(worker))
+    Ok(Some(worker.trim().to_owned()).filter(|name| !name.is_empty()))
 }
 
 fn capabilities(http: &HttpRequest, query: &Query) -> Result<Vec<String>> {
@@ -122,12 +122,12 @@ fn capabilities(http: &HttpRequest, query: &Query) -> Result<Vec<String>> {
         .filter(|name| !name.is_empty())
         .map(str::to_owned)
         .collect();
-    names.sort_unstable();
-    names.dedup();
     if names.len() > CAPABILITIES_MAX || !names.iter().all(|name| is_label(name)) {
         return Err(Error::invalid(format!(
             "A worker has at most {CAPABILITIES_MAX} capabilities, each of 1 to 64 letters, digits, dots, underscores, colons or hyphens."
         )));
     }
+    names.sort_unstable();
+    names.dedup();
     Ok(names)
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     components::{self, OF_A_SIGNATURE, ON_ANY_REQUEST, ON_EVERY_ANSWER},
-    documented_path, refusals,
+    documented_path, links, refusals,
 };
 use crate::http::routes::{Access, ROUTES, Route};
 
@@ -72,6 +72,7 @@ fn security(access: Access) -> Value {
 /// those that the route's access brings with it.
 fn add_responses(operation: &mut Value, route: &Route, shared: &mut Map<String, Value>) {
     let mut codes = refusals::common(route.access, route.path);
+    let name = operation["operationId"].as_str().unwrap_or_default().to_owned();
     let Some(responses) = operation["responses"].as_object_mut() else { return };
     responses.retain(|status, response| {
         let is_refusal = status.starts_with(['4', '5']);
@@ -79,6 +80,10 @@ fn add_responses(operation: &mut Value, route: &Route, shared: &mut Map<String, 
             codes.extend(refusals::named_in(response["description"].as_str().unwrap_or_default()));
         } else {
             response["headers"] = headers(status.parse().unwrap_or_default(), route);
+            let links = links::of(&name, status);
+            if !links.is_empty() {
+                response["links"] = Value::Object(links);
+            }
         }
         !is_refusal
     });

@@ -63,7 +63,11 @@ pub(crate) struct True;
 
 impl PartialSchema for True {
     fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new().schema_type(Type::Boolean).enum_values(Some([true])).into()
+        ObjectBuilder::new()
+            .schema_type(Type::Boolean)
+            .enum_values(Some([true]))
+            .description(Some("Says that you mean it."))
+            .into()
     }
 }
 

@@ -7,6 +7,7 @@
 mod common;
 mod components;
 mod inputs;
+mod links;
 mod page;
 mod refusals;
 

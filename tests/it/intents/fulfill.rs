@@ -57,7 +57,7 @@ async fn what_was_never_claimed_or_never_published_is_not_found() {
     let app = TestApp::spawn().await;
     let root = app.root();
     let open = root.published(intent("greet")).await;
-    for id in [open.as_str(), "0".repeat(32).as_str(), "x", "0", "not-an-id", "%00", "..", "00000000-0000-0000-0000-000000000000"] {
+    for id in [open.as_str(), "0".repeat(32).as_str(), "x", "0", "not-an-id", "%00", "00000000-0000-0000-0000-000000000000"] {
         for verb in ["fulfill", "fail", "extend_claim"] {
             let body = json!({"claim_token": "0".repeat(32), "seconds": 60});
             let answer = root.post(&format!("/{verb}/{id}"), body).await;

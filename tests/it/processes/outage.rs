@@ -20,6 +20,7 @@ use super::{
 use crate::support::{
     Answer, Client, TestDb,
     app::{ADMIN, ROOT},
+    client::{nonce, sign_as, unix_now},
     factory::intent,
     process::Replica,
 };
@@ -360,24 +361,19 @@ async fn a_publish_whose_commit_is_lost_twice_is_busy_and_can_be_sent_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replayed_request_does_not_pass_because_its_commit_is_lost() {
+async fn copies_of_a_signed_request_make_one_intent_although_the_first_commit_is_lost() {
     let bus = Bus::start().await;
-    let key = bus.tenant.api_key().to_owned();
-    let nonce = crate::support::client::nonce();
-    let body = intent("replayed").to_string();
-    let signed = crate::support::client::sign_as(
-        &key,
-        "POST",
-        "/intent",
-        body.as_bytes(),
-        crate::support::client::unix_now(),
-        &nonce,
-    );
-    let client = signed.iter().fold(bus.tenant.clone(), |client, (name, value)| client.with(name, value));
-    client.published(body.clone()).await;
-    client.publish(body.clone()).await.refused(403, "invalid_signature");
-    // The second of two that race, its own COMMIT lost: it is refused before it has one.
-    bus.proxy.lose(&[Loss::Commit]);
-    client.publish(body).await.refused(403, "invalid_signature");
-    assert_eq!(bus.db.count("intents").await, 1);
+    for (round, loss) in Loss::ALL.into_iter().cycle().take(20).enumerate() {
+        let body = intent(&format!("copied {round}")).to_string();
+        let signed = sign_as(bus.tenant.api_key(), "POST", "/intent", body.as_bytes(), unix_now(), &nonce());
+        let client = signed.iter().fold(bus.tenant.clone(), |client, (name, value)| client.with(name, value));
+        let copies = join_all((0..3).map(async |_| client.publish(body.clone()).await));
+        let answers = bus.losing(loss, copies).await;
+        let (passed, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 201);
+        refused.iter().for_each(|answer| drop(answer.refused(403, "invalid_signature")));
+        assert_eq!(passed.len(), 1, "{loss:?}");
+        assert_eq!(usize::try_from(bus.db.count("intents").await), Ok(round + 1), "{loss:?}");
+    }
+    bus.check_quotas().await;
+    without_faults(&bus.replica);
 }

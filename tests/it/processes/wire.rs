@@ -63,13 +63,23 @@ impl Connection {
 
     /// Whether the other side has closed it in order, with nothing left to be read.
     pub(super) fn is_closed(&self) -> io::Result<bool> {
+        self.peek().map(|waiting| waiting == Some(0))
+    }
+
+    /// Whether something has come, be it the end.
+    pub(super) fn has_answered(&self) -> bool {
+        !matches!(self.peek(), Ok(None))
+    }
+
+    /// How many bytes can be read, one at most; none when nothing has come yet.
+    fn peek(&self) -> io::Result<Option<usize>> {
         let stream = self.0.get_ref();
         stream.set_nonblocking(true)?;
         let peeked = stream.peek(&mut [0]);
         stream.set_nonblocking(false)?;
         match peeked {
-            Ok(count) => Ok(count == 0),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+            Ok(count) => Ok(Some(count)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(error),
         }
     }

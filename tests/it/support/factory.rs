@@ -54,6 +54,30 @@ impl TestDb {
         assert_eq!(self.execute(&sql, &[&uuid(id)]).await, 1, "{id} is not unfinished");
     }
 
+    /// Moves the end of a finished intent a minute into the past: the totals leave out the last seconds.
+    pub(crate) async fn age_finished(&self, id: &str) {
+        // Just after midnight that minute leads into yesterday.
+        self.day_partition("finished", 1).await;
+        let sql = "UPDATE finished SET finished_at = finished_at - interval '1 minute' WHERE id = $1";
+        assert_eq!(self.execute(sql, &[&uuid(id)]).await, 1, "{id} is not finished");
+    }
+
+    /// Makes the partition of a day in the past, if it is missing.
+    pub(crate) async fn day_partition(&self, parent: &str, days_ago: i32) {
+        self.batch(&format!(
+            "DO $$
+             DECLARE day date := (clock_timestamp() AT TIME ZONE 'UTC')::date - {days_ago};
+             BEGIN
+                 EXECUTE format(
+                     'CREATE TABLE IF NOT EXISTS {parent}_%s PARTITION OF {parent} FOR VALUES FROM (%L) TO (%L)',
+                     to_char(day, 'YYYYMMDD'), day::text || '{zone}', (day + 1)::text || '{zone}'
+                 );
+             END $$",
+            zone = if parent == "finished" { " 00:00+00" } else { "" },
+        ))
+        .await;
+    }
+
     /// Takes a tenant's requests out of its rate window, as if a minute had gone by.
     pub(crate) async fn forget_rates(&self) {
         self.batch("DELETE FROM rate_windows").await;

@@ -108,6 +108,8 @@ impl Replica {
 
     /// Waits until it has ended.
     pub(crate) fn wait(&mut self) -> ExitStatus {
+        // Its output ends with it.
+        self.log.wait_for_end();
         let status = self.child.wait().expect("a child of ours");
         if let Some(reader) = self.reader.take() {
             reader.join().expect("the reader of its output");
@@ -149,6 +151,12 @@ impl Log {
     fn end(&self) {
         self.lines.lock().expect("the log").1 = true;
         self.more.notify_all();
+    }
+
+    fn wait_for_end(&self) {
+        let lines = self.lines.lock().expect("the log");
+        let (lines, late) = self.more.wait_timeout_while(lines, PATIENCE, |lines| !lines.1).expect("the log");
+        assert!(!late.timed_out(), "it has not ended within {PATIENCE:?}: {:#?}", lines.0);
     }
 
     fn wait(&self, message: &str) -> Value {

@@ -1,0 +1,40 @@
+# Lists the recipes.
+default:
+    @just --list
+
+# All that CI checks.
+ci:
+    bash .ci/run
+
+# Formats the code.
+fmt:
+    cargo fmt --all
+
+# Clippy, warnings are errors.
+lint:
+    cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
+
+# All tests, or those whose name holds a text: just test lease
+test name="":
+    cargo test --workspace --locked {{ name }}
+
+# The crates' documentation, warnings are errors.
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+# Licences, bans and sources of the dependencies (needs cargo-deny).
+deny:
+    cargo deny check bans licenses sources
+
+# Runs the snippets of the documents as written.
+snippets:
+    cargo build --locked
+    .ci/snippets README.md docs/protocol.md
+
+# The bus with a Postgres of its own, for example: just dev --ephemeral
+dev *arguments:
+    cargo run --locked -- dev {{ arguments }}
+
+# What a claim reads in front of so many open intents that it may not take.
+explain rows="1000000":
+    EXPLAIN_ROWS={{ rows }} cargo test --locked --test it explain -- --nocapture

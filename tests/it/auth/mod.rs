@@ -1,0 +1,5 @@
+//! Who is asking, and may they.
+
+mod admin;
+mod client;
+mod signature;

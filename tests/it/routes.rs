@@ -1,0 +1,131 @@
+//! The route table: every route refuses whoever may not use it, and every route is in the document.
+
+use std::collections::BTreeSet;
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use intent_bus::http::{
+    openapi::documented_path,
+    routes::{Access, ROUTES, Route},
+};
+use serde_json::Value;
+
+use crate::support::{TestApp, app::ROOT};
+
+/// Routes that anybody may use. This list may only become shorter.
+const OPEN: &[&str] = &["/", "/health", "/livez", "/readyz", "/openapi.json", "/admin/style.css"];
+
+fn target(route: &Route) -> String {
+    route.path.replace("{id}", &"0".repeat(32)).replace("{key:.*}", "k")
+}
+
+#[test]
+fn nothing_is_open_but_what_has_to_be() {
+    let open: Vec<&str> = ROUTES.iter().filter(|route| route.access == Access::Open).map(|route| route.path).collect();
+    assert_eq!(open, OPEN);
+    assert!(ROUTES.iter().filter(|route| route.access == Access::Open).all(|route| route.method == "GET"));
+}
+
+#[tokio::test]
+async fn every_closed_route_refuses_whoever_may_not_use_it() {
+    let app = TestApp::spawn().await;
+    let alice = app.tenant("alice").await;
+    let basic = |password: &str| format!("Basic {}", BASE64_STANDARD.encode(format!("admin:{password}")));
+    let revoked = app.limited_tenant("revoked").await;
+    app.admin().revoke_key(revoked.api_key()).await.expect(200);
+    let strangers = [
+        ("no key", app.nobody()),
+        ("an empty key", app.client("")),
+        ("an unknown key", app.client("tk_0123456789abcdef0123456789abcdef")),
+        ("a revoked key", revoked),
+        ("a wrong admin token", app.nobody().with("x-admin-token", "wrong")),
+        ("a wrong password", app.nobody().with("authorization", basic("wrong"))),
+        ("a wrong bearer", app.nobody().with("authorization", "Bearer wrong")),
+    ];
+    let mut tried = 0;
+    for route in ROUTES.iter().filter(|route| route.access != Access::Open) {
+        for (who, client) in &strangers {
+            let answer = client.send(route.method, &target(route), "{}").await;
+            assert_eq!(answer.status, 401, "{} {} with {who}: {}", route.method, route.path, answer.text());
+            answer.refused(401, "unauthorized");
+            tried += 1;
+        }
+        if route.access != Access::Client {
+            let answer = alice.send(route.method, &target(route), "{}").await;
+            assert_eq!(answer.status, 403, "{} {} with a tenant's key", route.method, route.path);
+            let answer = app.root().declaring("7.61").send(route.method, &target(route), "{}").await;
+            assert_eq!(answer.status, 403, "{} {} with the root key under 2.x", route.method, route.path);
+        }
+    }
+    assert_eq!(tried, (ROUTES.len() - OPEN.len()) * strangers.len());
+}
+
+#[tokio::test]
+async fn every_closed_route_lets_in_who_may_use_it() {
+    let app = TestApp::spawn().await;
+    for route in ROUTES {
+        let client = match route.access {
+            Access::Open => app.nobody(),
+            Access::Client => app.client(ROOT),
+            Access::Admin | Access::Metrics => app.admin(),
+        };
+        let answer = client.send(route.method, &target(route), "{}").await;
+        assert!(![401, 403, 405].contains(&answer.status) && answer.status < 500, "{} {}: {}", route.method, route.path, answer.status);
+    }
+}
+
+#[tokio::test]
+async fn every_client_route_refuses_an_unsigned_request_where_signatures_are_required() {
+    let app = TestApp::with(&[("BUS_REQUIRE_SIGNATURES", "true")]).await;
+    for route in ROUTES.iter().filter(|route| route.access == Access::Client) {
+        let answer = app.root().send(route.method, &target(route), "{}").await;
+        answer.refused(403, "invalid_signature");
+    }
+}
+
+#[tokio::test]
+async fn every_client_route_counts_in_the_rate() {
+    let app = TestApp::with(&[("BUS_RATE_LIMIT_PER_MINUTE", "1")]).await;
+    let alice = app.limited_tenant("alice").await;
+    alice.claim("nothing").await.empty();
+    for route in ROUTES.iter().filter(|route| route.access == Access::Client) {
+        let body = r#"{"goal": "greet", "payload": {}, "value": 1, "claim_token": "x", "seconds": 60}"#;
+        alice.send(route.method, &target(route), body).await.refused(429, "rate_limited");
+    }
+}
+
+#[tokio::test]
+async fn the_document_has_every_route_and_no_other() {
+    let app = TestApp::spawn().await;
+    let document = app.nobody().get("/openapi.json").await.expect(200);
+    let mut documented = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        for method in item.as_object().expect("a path item").keys().filter(|key| ["get", "post", "put", "delete", "patch"].contains(&key.as_str())) {
+            documented.insert((method.to_uppercase(), path.clone()));
+        }
+    }
+    let routes: BTreeSet<_> = ROUTES.iter().map(|route| (route.method.to_owned(), documented_path(route.path))).collect();
+    assert_eq!(documented, routes);
+}
+
+#[tokio::test]
+async fn every_closed_route_says_in_the_document_how_to_get_in() {
+    let app = TestApp::spawn().await;
+    let document = app.nobody().get("/openapi.json").await.expect(200);
+    for route in ROUTES {
+        let operation = &document["paths"][documented_path(route.path)][route.method.to_lowercase()];
+        let security = operation.get("security").or_else(|| document.get("security"));
+        let closed = security.and_then(Value::as_array).is_some_and(|ways| !ways.is_empty() && ways.iter().all(|way| way != &serde_json::json!({})));
+        assert_eq!(closed, route.access != Access::Open, "{} {}: {security:?}", route.method, route.path);
+    }
+}
+
+#[tokio::test]
+async fn the_page_that_shows_the_document_loads_nothing_from_outside() {
+    let app = TestApp::spawn().await;
+    let page = app.nobody().get("/docs/").await;
+    assert_eq!(page.status, 200);
+    assert!(page.header("content-security-policy").unwrap().starts_with("default-src 'none'"));
+    for outside in ["http://", "https://", "src=\"//", "href=\"//"] {
+        assert!(!page.text().contains(outside), "{outside}: {}", page.text());
+    }
+}
