@@ -19,6 +19,10 @@ use crate::{
     store::{Store, connect, migrations},
 };
 
+/// Before idle connections are closed, busy ones get so long to be told, by an answer, that it was their last. A client that
+/// is about to send its next request would lose it otherwise.
+const LAST_ANSWERS: Duration = Duration::from_millis(250);
+
 /// A replica that is bound and ready to serve.
 pub struct Server {
     state: Data<State>,
@@ -138,9 +142,7 @@ async fn prepare_later(state: &State, database: &Database) {
 async fn drain(state: &State, handle: &ServerHandle, how: Stop, drain: Duration) {
     tracing::info!(?how, "stopping");
     state.begin_draining();
-    if how == Stop::Gently {
-        tokio::time::sleep(drain).await;
-    }
+    tokio::time::sleep(if how == Stop::Gently { drain.max(LAST_ANSWERS) } else { LAST_ANSWERS }).await;
     handle.stop(true).await;
 }
 

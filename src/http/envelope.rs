@@ -8,7 +8,7 @@ use actix_web::{
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
     http::{
-        StatusCode,
+        Method, StatusCode,
         header::{
             CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, HeaderName, HeaderValue, REFERRER_POLICY,
             TRANSFER_ENCODING, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
@@ -59,9 +59,15 @@ pub async fn wrap(
     let version = Declared::parse(declared.as_deref(), state.auth.protocol).answer_version();
     put_headers(&mut answer, &id, version, &state);
     let seconds = began.elapsed().as_secs_f64();
-    state.metrics.answered(method.as_str(), &route, status.as_u16(), seconds);
+    state.metrics.answered(method_label(&method), &route, status.as_u16(), seconds);
     log(&method, &route, status, seconds, &id, cause.as_deref());
     Ok(answer)
+}
+
+/// A method as the metrics have it. Any client can make up methods, and each label would be kept for ever.
+fn method_label(method: &Method) -> &str {
+    let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+    if known.contains(method) { method.as_str() } else { "other" }
 }
 
 fn request_id(request: &ServiceRequest) -> String {
@@ -127,7 +133,7 @@ fn put_headers<B>(answer: &mut ServiceResponse<B>, id: &str, version: &'static s
     }
 }
 
-fn log(method: &actix_web::http::Method, route: &str, status: StatusCode, seconds: f64, id: &str, cause: Option<&str>) {
+fn log(method: &Method, route: &str, status: StatusCode, seconds: f64, id: &str, cause: Option<&str>) {
     let (status, method, cause) = (status.as_u16(), method.as_str(), cause.unwrap_or_default());
     match status {
         500 => tracing::error!(method, route, status, seconds, request_id = id, cause, "request"),

@@ -52,7 +52,14 @@ impl Address {
         };
         config.ssl_mode(mode);
         let options = config.get_options().map_or_else(|| SESSION.to_owned(), |own| format!("{SESSION} {own}"));
-        config.options(options).connect_timeout(PATIENCE).keepalives_idle(Duration::from_secs(30));
+        config.options(options).connect_timeout(PATIENCE);
+        // A server that is gone without a word, its machine or the network with it, is noticed within half a minute; by
+        // default the system would try for a quarter of an hour.
+        config
+            .keepalives_idle(Duration::from_secs(15))
+            .keepalives_interval(Duration::from_secs(5))
+            .keepalives_retries(3)
+            .tcp_user_timeout(Duration::from_secs(20));
         if config.get_application_name().is_none() {
             config.application_name("intent-bus");
         }

@@ -4,7 +4,7 @@ use deadpool_postgres::GenericClient;
 
 use crate::{
     error::{Error, Result},
-    store::{Store, admission::Admission, statements},
+    store::{Store, admission::Admission, statements, transaction::in_time},
 };
 
 /// What a valid key stands for.
@@ -55,7 +55,7 @@ impl Store {
     /// # Errors
     /// `database_busy`.
     pub async fn find_key(&self, hash: &[u8; 32]) -> Result<Option<Key>> {
-        find(&self.client().await?, hash).await
+        in_time(async { find(&self.client().await?, hash).await }).await
     }
 
     /// Revokes the key of this hash. False: there is none.

@@ -57,8 +57,7 @@ impl Store {
     /// # Errors
     /// `database_busy` when it is away or its schema is not there.
     pub async fn has_schema(&self) -> Result<()> {
-        let client = self.client().await?;
-        if migrations::pending(&client).await? {
+        if transaction::in_time(async { migrations::pending(&*self.client().await?).await }).await? {
             return Err(Error::busy("the schema is not there or not up to date"));
         }
         Ok(())

@@ -119,7 +119,13 @@ async fn ensure(client: &Client, parent: Parent) -> Result<u64> {
             Err(error) => {
                 client.batch_execute("ROLLBACK").await?;
                 // Another replica was faster.
-                let there = [SqlState::DUPLICATE_TABLE, SqlState::UNIQUE_VIOLATION, SqlState::LOCK_NOT_AVAILABLE];
+                let there = [
+                    SqlState::DUPLICATE_TABLE,
+                    // Of the table's row type, which is looked for first.
+                    SqlState::DUPLICATE_OBJECT,
+                    SqlState::UNIQUE_VIOLATION,
+                    SqlState::LOCK_NOT_AVAILABLE,
+                ];
                 if !error.code().is_some_and(|code| there.contains(code)) {
                     return Err(error.into());
                 }

@@ -28,14 +28,14 @@ impl Store {
         Ok(())
     }
 
-    /// The totals as last counted.
+    /// The totals as last counted; with what has finished since, if `up_to_now`, for which rows are counted.
     ///
     /// # Errors
     /// `database_busy`.
-    pub async fn totals(&self) -> Result<Vec<Total>> {
+    pub async fn totals(&self, up_to_now: bool) -> Result<Vec<Total>> {
         let client = self.client().await?;
         let statement = client.prepare_cached(statements::READ_TOTALS).await?;
-        let rows = client.query(&statement, &[]).await?;
+        let rows = client.query(&statement, &[&up_to_now]).await?;
         rows.iter()
             .map(|row| {
                 Ok(Total {

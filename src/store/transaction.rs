@@ -1,5 +1,7 @@
 //! One request, one transaction; and what to do when the answer to its COMMIT is lost.
 
+use std::time::Duration;
+
 use deadpool_postgres::{Object, Transaction};
 use tokio_postgres::error::SqlState;
 
@@ -8,6 +10,10 @@ use super::{
     admission::{Admission, Refusal},
 };
 use crate::error::{Error, Result};
+
+/// For one transaction. The server cuts off each of its statements after 5 s, so whoever waits longer than this waits for a
+/// server that hangs or is cut off from us.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The transaction of one admitted request.
 pub struct Tx<'c> {
@@ -51,16 +57,11 @@ impl Store {
         admission: &Admission,
         work: impl AsyncFn(&Tx<'_>) -> Result<T>,
     ) -> Result<T> {
-        let mut client = self.client().await?;
-        match Self::attempt(&mut client, admission, false, &work).await? {
-            Some(done) => return Ok(done),
-            None => drop(client),
+        if let Some(done) = self.attempt_in_time(admission, false, &work).await? {
+            return Ok(done);
         }
         tracing::warn!("The answer to a COMMIT was lost. The request is looked up and, if need be, done again.");
-        let mut client = self.client().await?;
-        Self::attempt(&mut client, admission, true, &work)
-            .await?
-            .ok_or_else(|| Error::busy("the answer to COMMIT was lost twice"))
+        self.attempt_in_time(admission, true, &work).await?.ok_or_else(|| Error::busy("the answer to COMMIT was lost twice"))
     }
 
     /// Admits a request by itself, for what reads only or takes several transactions.
@@ -69,6 +70,23 @@ impl Store {
     /// What admission refuses.
     pub async fn admit(&self, admission: &Admission) -> Result<()> {
         if admission.is_free() { Ok(()) } else { self.transact(admission, async |_| Ok(())).await }
+    }
+
+    /// One try on a connection of the pool, which is given up if it does not answer.
+    async fn attempt_in_time<T>(
+        &self,
+        admission: &Admission,
+        again: bool,
+        work: &impl AsyncFn(&Tx<'_>) -> Result<T>,
+    ) -> Result<Option<T>> {
+        let mut client = self.client().await?;
+        match tokio::time::timeout(PATIENCE, Self::attempt(&mut client, admission, again, work)).await {
+            Ok(done) => done,
+            Err(_) => {
+                drop(Object::take(client));
+                Err(Error::busy("the database does not answer"))
+            }
+        }
     }
 
     /// One try. `None`: the answer to COMMIT was lost.
@@ -101,6 +119,11 @@ impl Store {
             }
         }
     }
+}
+
+/// Gives up on a database that does not answer.
+pub(super) async fn in_time<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(PATIENCE, work).await.unwrap_or_else(|_| Err(Error::busy("the database does not answer")))
 }
 
 /// Whether COMMIT may have taken place although it failed: the connection ended, or the server was shutting down.

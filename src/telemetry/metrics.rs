@@ -93,7 +93,7 @@ impl Metrics {
     }
 
     async fn read_totals(&self, store: &Store) -> Result<()> {
-        let totals = store.totals().await?;
+        let totals = store.totals(false).await?;
         self.intents.reset();
         for total in &totals {
             self.intents.with_label_values(&[total.state.as_str(), &total.namespace]).set(total.count);

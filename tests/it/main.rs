@@ -8,7 +8,9 @@
     reason = "a test fails by panicking, and says why on the terminal"
 )]
 
+mod admin;
 mod auth;
+mod config;
 mod envelope;
 mod explain;
 mod fidelity;
@@ -16,8 +18,11 @@ mod generations;
 mod idempotency;
 mod intents;
 mod limits;
+mod maintenance;
 mod meta;
 mod routes;
+mod secrets;
+mod store;
 mod processes;
 mod support;
 mod values;

@@ -5,10 +5,10 @@
         --dashboard-password PASSWORD --metrics-token TOKEN
 
 Each operation gets requests that fit its schema and requests that break it; every answer must have a documented status,
-body and headers, good requests must be taken and bad ones refused. Four runs: unsigned under protocol 1.1 and signed
-under 2.1, with the root key and with a tenant's. The requests publish, purge and revoke, so never point this at a bus
-that matters. Prints the test cases and the answers by status; exits with 1 if anything failed or was answered with a
-status of 500 or more.
+body and headers, good requests must be taken and bad ones refused. Unsigned under protocol 1.1 and signed under 2.1, with
+the root key and with a tenant's. The requests publish, purge and revoke, so never point this at a bus that matters. Prints
+the test cases and the answers by status; exits with 1 if anything failed, anything was answered with a status of 500 or
+more, or an operation never had a good answer.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import collections
 import concurrent.futures
+import itertools
 import pathlib
 import sys
 import tempfile
@@ -33,12 +34,23 @@ def tenant_key(url: str, admin_token: str) -> str:
     return made.json()["api_key"]
 
 
+def carry_out(plan: list[runs.Run], arguments: argparse.Namespace) -> list[runs.Outcome]:
+    # Two at a time: while one makes up its requests, the bus answers the other's.
+    with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(2) as pool:
+        folders = [pathlib.Path(tempfile.mkdtemp(dir=folder)) for _ in plan]
+        return list(pool.map(runs.carry_out, plan, itertools.repeat(arguments), folders))
+
+
 def tell(outcome: runs.Outcome) -> None:
-    answers = ", ".join(f"{status}: {count}" for status, count in sorted(outcome.statuses.items()))
     seconds = outcome.report.get("running_time") or 0
-    print(f"{outcome.run.name}: {outcome.cases} cases in {seconds:.0f} s, {outcome.failed} failed; answers {answers}")
+    print(f"{outcome.run.name}: {outcome.cases} test cases in {seconds:.0f} s, {outcome.failed} failed")
+    print(f"  answers by status: {by_status(outcome.statuses)}")
     if outcome.failed:
         print(outcome.output)
+
+
+def by_status(counts: dict[str, int]) -> str:
+    return ", ".join(f"{status}: {count}" for status, count in sorted(counts.items()))
 
 
 def parse() -> argparse.Namespace:
@@ -46,34 +58,32 @@ def parse() -> argparse.Namespace:
     for name in ("url", "root-key", "admin-token", "dashboard-password", "metrics-token"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--examples", type=int, default=20, help="test cases of an operation in a phase, at most")
-    parser.add_argument("--only", type=int, help="carry out just this run, by its number from 0")
-    return parser.parse_args()
+    parser.add_argument("--examples", type=int, default=15, help="test cases of an operation in a phase, at most")
+    arguments = parser.parse_args()
+    arguments.url = arguments.url.rstrip("/")
+    return arguments
 
 
 def main() -> int:
-    arguments = parse()
-    url, began = arguments.url.rstrip("/"), time.monotonic()
-    plan = runs.plan(arguments, tenant_key(url, arguments.admin_token))
-    if arguments.only is not None:
-        plan = [plan[arguments.only]]
-    # Two at a time: while one makes up its requests, the bus answers the other's.
-    with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(2) as pool:
-        folders = [pathlib.Path(tempfile.mkdtemp(dir=folder)) for _ in plan]
-        carry_out = lambda run, place: runs.carry_out(run, url, arguments.seed, arguments.examples, place)  # noqa: E731
-        outcomes = list(pool.map(carry_out, plan, folders))
+    arguments, began = parse(), time.monotonic()
+    outcomes = carry_out(runs.plan(arguments, tenant_key(arguments.url, arguments.admin_token)), arguments)
+    statuses: collections.Counter = collections.Counter()
+    operations: dict[str, bool] = {}
     for outcome in outcomes:
         tell(outcome)
-
-    statuses: collections.Counter = collections.Counter()
-    for outcome in outcomes:
         statuses.update(outcome.statuses)
+        for label, well in outcome.operations.items():
+            operations[label] = operations.get(label, False) or well
+
+    never = sorted(label for label, well in operations.items() if not well)
+    if never:
+        print(f"These operations never had a good answer: {', '.join(never)}")
     cases, failed = sum(outcome.cases for outcome in outcomes), sum(outcome.failed for outcome in outcomes)
-    faults = sum(outcome.faults for outcome in outcomes)
-    print(f"{cases} test cases, {statuses.total()} answers in {time.monotonic() - began:.0f} s")
-    print("answers by status: " + ", ".join(f"{status}: {count}" for status, count in sorted(statuses.items())))
+    print(f"{cases} test cases of {len(operations)} operations, {statuses.total()} answers in {time.monotonic() - began:.0f} s")
+    print(f"answers by status: {by_status(statuses)}")
     print(f"{cases - failed} passed, {failed} failed")
-    return int(bool(failed or faults or not cases))
+    faults = sum(outcome.faults for outcome in outcomes)
+    return int(bool(failed or faults or never or not cases))
 
 
 if __name__ == "__main__":

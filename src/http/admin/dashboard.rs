@@ -41,7 +41,7 @@ struct Page {
 )]
 pub async fn dashboard(state: Shared, request: AdminRequest) -> Result<HttpResponse> {
     state.store.admit(&request.admission).await?;
-    let by_namespace = state.store.totals().await?;
+    let by_namespace = state.store.totals(true).await?;
     let total = |wanted: State| by_namespace.iter().filter(|total| total.state == wanted).map(|total| total.count).sum();
     let page = Page {
         version: VERSION,

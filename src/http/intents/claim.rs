@@ -104,27 +104,33 @@ fn header_text(http: &HttpRequest, name: &str) -> Option<String> {
     http.headers().get(name).map(|value| value.as_bytes().iter().map(|&byte| char::from(byte)).collect())
 }
 
+/// The header's value before the query's. Both have to be good, also the one that does not count.
 fn worker(http: &HttpRequest, query: &Query) -> Result<Option<String>> {
-    let given = header_text(http, headers::WORKER_ID).or(query.get("worker_id")?.map(str::to_owned));
-    let Some(worker) = given else { return Ok(None) };
-    if worker.chars().count() > WORKER_MAX || worker.chars().any(char::is_control) {
-        return Err(Error::invalid(format!("A worker's name has at most {WORKER_MAX} characters, none of them control characters.")));
-    }
-    Ok(Some(worker.trim().to_owned()).filter(|name| !name.is_empty()))
+    let by_header = header_text(http, headers::WORKER_ID).as_deref().map(read_worker).transpose()?;
+    let by_query = query.get("worker_id")?.map(read_worker).transpose()?;
+    Ok(by_header.or(by_query).filter(|name| !name.is_empty()))
 }
 
+fn read_worker(name: &str) -> Result<String> {
+    if name.chars().count() > WORKER_MAX || name.chars().any(char::is_control) {
+        return Err(Error::invalid(format!("A worker's name has at most {WORKER_MAX} characters, none of them control characters.")));
+    }
+    Ok(name.trim().to_owned())
+}
+
+/// As [`worker`].
 fn capabilities(http: &HttpRequest, query: &Query) -> Result<Vec<String>> {
-    let given = header_text(http, headers::WORKER_CAPABILITIES).or(query.get("capabilities")?.map(str::to_owned));
-    let mut names: Vec<String> = given
-        .unwrap_or_default()
-        .split(',')
-        .map(str::trim)
-        .filter(|name| !name.is_empty())
-        .map(str::to_owned)
-        .collect();
-    if names.len() > CAPABILITIES_MAX || !names.iter().all(|name| is_label(name)) {
+    let by_header = header_text(http, headers::WORKER_CAPABILITIES).as_deref().map(read_capabilities).transpose()?;
+    let by_query = query.get("capabilities")?.map(read_capabilities).transpose()?;
+    Ok(by_header.or(by_query).unwrap_or_default())
+}
+
+fn read_capabilities(list: &str) -> Result<Vec<String>> {
+    let entries: Vec<&str> = list.split(',').map(|entry| entry.trim_matches([' ', '\t'])).collect();
+    let mut names: Vec<String> = entries.iter().filter(|name| !name.is_empty()).map(ToString::to_string).collect();
+    if entries.len() > CAPABILITIES_MAX || !names.iter().all(|name| is_label(name)) {
         return Err(Error::invalid(format!(
-            "A worker has at most {CAPABILITIES_MAX} capabilities, each of 1 to 64 letters, digits, dots, underscores, colons or hyphens."
+            "A worker names at most {CAPABILITIES_MAX} capabilities, each of 1 to 64 letters, digits, dots, underscores, colons or hyphens."
         )));
     }
     names.sort_unstable();

@@ -26,9 +26,9 @@ pub(crate) struct ClaimQuery {
     /// The worker's name, for intents that name their worker. `X-Worker-ID` goes before it.
     #[param(max_length = 128, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
     worker_id: Option<String>,
-    /// What the worker can do, separated by commas. `X-Worker-Capabilities` goes before it.
-    #[param(style = Form, explode = false, max_items = 32, inline)]
-    capabilities: Option<Vec<Capability>>,
+    /// What the worker can do: at most 32 names, separated by commas. `X-Worker-Capabilities` goes before it.
+    #[param(pattern = r"^[ \t]*[A-Za-z0-9_.:-]{0,64}[ \t]*(,[ \t]*[A-Za-z0-9_.:-]{0,64}[ \t]*){0,31}$")]
+    capabilities: Option<String>,
 }
 
 /// The same, as the SDKs send it.
@@ -38,15 +38,11 @@ pub(crate) struct ClaimHeaders {
     /// The worker's name, for intents that name their worker.
     #[param(rename = "X-Worker-ID", nullable = false, max_length = 128, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
     worker_id: Option<String>,
-    /// What the worker can do, separated by commas.
-    #[param(rename = "X-Worker-Capabilities", nullable = false, style = Simple, max_items = 32, inline)]
-    capabilities: Option<Vec<Capability>>,
+    /// What the worker can do: at most 32 names, separated by commas.
+    #[param(rename = "X-Worker-Capabilities", nullable = false,
+        pattern = r"^[ \t]*[A-Za-z0-9_.:-]{0,64}[ \t]*(,[ \t]*[A-Za-z0-9_.:-]{0,64}[ \t]*){0,31}$")]
+    capabilities: Option<String>,
 }
-
-/// Something a worker can do. White space around it does not count, and nothing stands for nothing.
-#[derive(ToSchema)]
-#[schema(pattern = r"^\s*[A-Za-z0-9_.:-]{0,64}\s*$")]
-struct Capability(String);
 
 /// Who may claim an intent.
 #[derive(ToSchema)]

@@ -21,7 +21,7 @@ const LINKS: &[Link] = &[
     Link {
         from: ("publish", "201"),
         to: "claim",
-        parameters: &[("namespace", "$response.body#/namespace")],
+        parameters: &[("goal", "$request.body#/goal"), ("namespace", "$response.body#/namespace")],
         body: &[],
     },
     Link { from: ("claim", "200"), to: "fulfill", parameters: ID, body: TOKEN },

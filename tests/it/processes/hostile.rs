@@ -95,8 +95,9 @@ fn as_root(method: &str, target: &str, body: &[u8]) -> Vec<u8> {
 }
 
 /// A whole request that must never be seen as one.
-fn smuggled() -> Vec<u8> {
-    as_root("POST", "/set/smuggled", br#"{"value": "smuggled"}"#)
+fn smuggled(how: &str) -> String {
+    let bytes = as_root("POST", "/set/smuggled", json!({"value": how}).to_string().as_bytes());
+    String::from_utf8(bytes).expect("text")
 }
 
 /// Sends bytes on a connection of their own and gives the answers until it is closed, as text. What is sent after an early
@@ -158,7 +159,7 @@ async fn a_body_that_drips_is_refused_at_its_deadline() {
         assert_eq!((answer.status, answer.json()["error"]["code"].as_str()), (400, Some("invalid_request")));
         assert!(began.elapsed() >= REQUEST_TIMEOUT);
         // What still comes belongs to the body that was refused.
-        let _ = connection.send(&smuggled());
+        let _ = connection.send(smuggled("after the deadline").as_bytes());
         assert_eq!(connection.rest(), "");
     });
     target.nothing_was_smuggled().await;
@@ -168,32 +169,30 @@ async fn a_body_that_drips_is_refused_at_its_deadline() {
 async fn two_lengths_or_a_doubtful_one_are_refused_and_nothing_is_smuggled() {
     let target = Target::start().await;
     target.attack(|address| {
-        let hidden = String::from_utf8(smuggled()).expect("text");
-        let length = hidden.len();
-        // Each is a length by which the hidden request would stand outside of the body.
+        // Each is a length by which the hidden request may seem to stand outside of the body.
         for (what, headers, body) in [
-            ("both, chunked first", "transfer-encoding: chunked\r\ncontent-length: 5", format!("0\r\n\r\n{hidden}")),
-            ("both, length first", "content-length: 5\r\ntransfer-encoding: chunked", format!("0\r\n\r\n{hidden}")),
-            ("two different lengths", "content-length: 0\r\ncontent-length: 2", format!("{{}}{hidden}")),
-            ("a list of lengths", "content-length: 0, 2", format!("{{}}{hidden}")),
-            ("a signed length", "content-length: +2", format!("{{}}{hidden}")),
-            ("a negative length", "content-length: -1", hidden.clone()),
-            ("an empty length", "content-length: ", hidden.clone()),
-            ("a hexadecimal length", "content-length: 0x2", format!("{{}}{hidden}")),
-            ("an unknown coding", "transfer-encoding: xchunked", format!("0\r\n\r\n{hidden}")),
-            ("chunked, then another", "transfer-encoding: chunked, identity", format!("0\r\n\r\n{hidden}")),
-            ("chunked twice", "transfer-encoding: chunked\r\ntransfer-encoding: chunked", format!("0\r\n\r\n{hidden}")),
-            ("a blank before the colon", "transfer-encoding : chunked\r\ncontent-length: 5", format!("0\r\n\r\n{hidden}")),
-            ("a folded header", "x-a: b\r\n transfer-encoding: chunked", format!("0\r\n\r\n{hidden}")),
-            ("a bare line feed", "x-a: b\ncontent-length: 2\r\nx-b: c", format!("{{}}{hidden}")),
+            ("both, chunked first", "transfer-encoding: chunked\r\ncontent-length: 5", "0\r\n\r\n"),
+            ("both, length first", "content-length: 5\r\ntransfer-encoding: chunked", "0\r\n\r\n"),
+            ("two different lengths", "content-length: 0\r\ncontent-length: 2", "{}"),
+            ("a list of lengths", "content-length: 0, 2", "{}"),
+            ("a signed length", "content-length: +2", "{}"),
+            ("a negative length", "content-length: -1", ""),
+            ("an empty length", "content-length: ", ""),
+            ("a hexadecimal length", "content-length: 0x2", "{}"),
+            ("an unknown coding", "transfer-encoding: xchunked", "0\r\n\r\n"),
+            ("chunked, then another", "transfer-encoding: chunked, identity", "0\r\n\r\n"),
+            ("chunked twice", "transfer-encoding: chunked\r\ntransfer-encoding: chunked", "0\r\n\r\n"),
+            ("a coding that changes nothing", "transfer-encoding: identity", ""),
+            ("a blank before the colon", "transfer-encoding : chunked\r\ncontent-length: 5", "0\r\n\r\n"),
+            ("a folded header", "x-a: b\r\n transfer-encoding: chunked", "0\r\n\r\n"),
+            ("a bare carriage return", "x-a: b\rcontent-length: 2\r\nx-b: c", "{}"),
         ] {
             let head = format!("POST /intent HTTP/1.1\r\nhost: bus\r\nx-api-key: {ROOT}\r\n{headers}\r\n\r\n");
-            let answers = send(address, format!("{head}{body}").as_bytes());
+            let answers = send(address, format!("{head}{body}{}", smuggled(what)).as_bytes());
             let first = statuses(&answers).first().copied();
-            assert!(first.is_some_and(|status| (400..500).contains(&status)), "{what} ({length} bytes hidden): {answers:?}");
+            assert!(first.is_some_and(|status| (400..500).contains(&status)), "{what}: {answers:?}");
         }
     });
-    // A bare line feed ends a header for this server and for curl alike, so what followed was the next request in the open.
     target.nothing_was_smuggled().await;
 }
 
@@ -201,7 +200,6 @@ async fn two_lengths_or_a_doubtful_one_are_refused_and_nothing_is_smuggled() {
 async fn the_body_of_a_request_that_is_refused_early_is_not_read_as_the_next_one() {
     let target = Target::start().await;
     target.attack(|address| {
-        let hidden = smuggled();
         for (what, method, path, key) in [
             ("an unknown key", "POST", "/intent", "nobody"),
             ("a path that is not there", "POST", "/nowhere", ROOT),
@@ -209,7 +207,7 @@ async fn the_body_of_a_request_that_is_refused_early_is_not_read_as_the_next_one
             ("a body where none is expected", "GET", "/livez", ROOT),
             ("no admin", "POST", "/admin/purge", "nobody"),
         ] {
-            let first = request(method, path, &[("x-api-key", key)], &hidden);
+            let first = request(method, path, &[("x-api-key", key)], smuggled(what).as_bytes());
             let next = request("GET", "/livez", &[("connection", "close")], b"");
             let statuses = statuses(&send(address, &[first, next].concat()));
             // The next request is answered, or the connection is closed before it.
@@ -218,7 +216,7 @@ async fn the_body_of_a_request_that_is_refused_early_is_not_read_as_the_next_one
         }
         // Announced to be larger than any body: refused before it comes.
         let head = format!("POST /intent HTTP/1.1\r\nhost: bus\r\nx-api-key: {ROOT}\r\ncontent-length: 99999999\r\n\r\n");
-        let answers = send(address, &[head.as_bytes(), &hidden].concat());
+        let answers = send(address, [head, smuggled("too large")].concat().as_bytes());
         assert_eq!(statuses(&answers), [413], "{answers}");
     });
     target.nothing_was_smuggled().await;
@@ -243,7 +241,6 @@ async fn chunked_bodies_are_taken_and_broken_chunks_are_refused() {
         let extended = format!("{}0;last=\"1\"\r\nx-trailer: 1\r\n\r\n", chunk(&json, ";name=value"));
         let answers = publish(&extended);
         assert!(matches!(statuses(&answers)[..], [201] | [201, 400] | [400]), "{answers}");
-        refused("an endless extension", &publish(&format!("{}0\r\n\r\n", chunk(&json, &format!(";{}", "a".repeat(1 << 20))))));
         for broken in ["-1\r\n{}\r\n0\r\n\r\n", "0x2\r\n{}\r\n0\r\n\r\n", "g\r\n", "ffffffffffffffffff\r\n{}", "2\r\n{}garbage", "\r\n\r\n"] {
             refused(broken, &publish(broken));
         }

@@ -54,12 +54,17 @@ impl TestDb {
         assert_eq!(self.execute(&sql, &[&uuid(id)]).await, 1, "{id} is not unfinished");
     }
 
-    /// Moves the end of a finished intent a minute into the past: the totals leave out the last seconds.
-    pub(crate) async fn age_finished(&self, id: &str) {
+    /// Moves what has finished, and how far it has been counted, a minute into the past: the totals leave out the last
+    /// seconds.
+    pub(crate) async fn pass_a_minute(&self) {
         // Just after midnight that minute leads into yesterday.
         self.day_partition("finished", 1).await;
-        let sql = "UPDATE finished SET finished_at = finished_at - interval '1 minute' WHERE id = $1";
-        assert_eq!(self.execute(sql, &[&uuid(id)]).await, 1, "{id} is not finished");
+        self.batch(
+            "UPDATE finished SET finished_at = finished_at - interval '1 minute';
+             UPDATE totals_progress
+             SET finished_until = finished_until - interval '1 minute', counted_at = counted_at - interval '1 minute'",
+        )
+        .await;
     }
 
     /// Makes the partition of a day in the past, if it is missing.

@@ -8,27 +8,33 @@ from __future__ import annotations
 
 import atexit
 import collections
+import itertools
 import json
 import os
 import pathlib
+import uuid
 
 import requests
 import schemathesis
 from requests.adapters import HTTPAdapter
+from schemathesis.generation.meta import TestPhase
 
 from openapi.signing import sign
+from openapi.things import Things
 
-KEY = os.environ.get("OPENAPI_CHECK_SIGN_WITH")  # unset: the run's requests are not signed
-GENERATION = os.environ["OPENAPI_CHECK_GENERATION"]
-STATUSES = pathlib.Path(os.environ["OPENAPI_CHECK_STATUSES"])
+SETTINGS = json.loads(os.environ["OPENAPI_CHECK"])
+KEY, SIGNED, GENERATION = SETTINGS["key"], SETTINGS["signed"], SETTINGS["generation"]
 
 statuses: collections.Counter = collections.Counter()
+of_operation: dict[str, collections.Counter] = collections.defaultdict(collections.Counter)
+things = Things(SETTINGS["url"], KEY, SETTINGS["admin_token"])
+turns: dict[str, itertools.cycle] = collections.defaultdict(lambda: itertools.cycle([True, False]))
 send = HTTPAdapter.send
 
 
 def send_signed_and_counted(adapter: HTTPAdapter, request: requests.PreparedRequest, **options: object) -> requests.Response:
     """Under everything else: the method, the URL and the bytes here are those that are sent."""
-    if KEY and request.headers.get("X-API-KEY") == KEY:
+    if SIGNED and request.headers.get("X-API-KEY") == KEY:
         sign(request, KEY)
     response = send(adapter, request, **options)
     statuses[response.status_code] += 1
@@ -36,7 +42,12 @@ def send_signed_and_counted(adapter: HTTPAdapter, request: requests.PreparedRequ
 
 
 HTTPAdapter.send = send_signed_and_counted
-atexit.register(lambda: STATUSES.write_text(json.dumps(statuses)))
+
+
+@atexit.register
+def write_answers() -> None:
+    answers = {"statuses": statuses, "of_operation": of_operation}
+    pathlib.Path(SETTINGS["answers"]).write_text(json.dumps(answers))
 
 
 @schemathesis.hook
@@ -56,16 +67,37 @@ def before_load_schema(context: schemathesis.HookContext, raw_schema: dict) -> N
 
 @schemathesis.hook
 def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwargs: dict) -> None:
+    declare_generation(case)
+    # A made-up signature is refused (403) before anything else of the request is looked at: nothing would be tested.
+    # Signed runs put the right one in its place.
+    if not SIGNED:
+        case.headers.pop("X-Signature", None)
+    # Every other good request gets what makes it succeed; the rest shows what happens without.
+    if case.meta is None or not case.meta.generation.mode.is_positive or case.meta.phase.name == TestPhase.STATEFUL:
+        return
+    if "Idempotency-Key" in case.headers and next(turns["Idempotency-Key"]):
+        case.headers["Idempotency-Key"] = uuid.uuid4().hex
+    made = things.for_operation(case.operation.label) if next(turns[case.operation.label]) else None
+    if made:
+        path_parameters, body = made
+        case.path_parameters.update(path_parameters)
+        if isinstance(case.body, dict):
+            case.body.update(body)
+
+
+def declare_generation(case: schemathesis.Case) -> None:
     if GENERATION == "2.1":
         case.headers["X-Intent-Version"] = "7.61"
     elif declares_v2(case.headers.get("X-Intent-Version", "")):
         del case.headers["X-Intent-Version"]
-    # A made-up signature is refused (403) before anything else of the request is looked at: nothing would be tested.
-    # Signed runs put the right one in its place.
-    if not KEY:
-        case.headers.pop("X-Signature", None)
 
 
 def declares_v2(version: str) -> bool:
     major = version.strip().partition(".")[0]
     return major.isdecimal() and major.isascii() and int(major) in (2, 7)
+
+
+@schemathesis.hook
+def after_call(context: schemathesis.HookContext, case: schemathesis.Case, response: schemathesis.Response) -> None:
+    if response.request.method == case.operation.method.upper():
+        of_operation[case.operation.label][response.status_code] += 1

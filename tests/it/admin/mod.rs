@@ -1,0 +1,7 @@
+//! What operators do.
+
+mod dashboard;
+mod dead;
+mod intents;
+mod keys;
+mod upkeep;
