@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{Store, keys::Key};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Time between two looks for changed keys.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -72,14 +72,18 @@ impl KeyCache {
 
     /// Looks for changed keys for as long as the process runs.
     pub async fn watch(&self) {
+        let mut failing = false;
         loop {
             let began = Instant::now();
             // A look that hangs must not be believed for longer than one that fails.
-            match tokio::time::timeout(BELIEVED_FOR, self.store.changed_keys()).await {
-                Ok(Ok(changed)) => self.forget_changed(&changed, began),
-                Ok(Err(error)) => tracing::warn!(?error, "could not look for revoked keys; asking for each request"),
-                Err(_) => tracing::warn!("looking for revoked keys takes too long; asking for each request"),
+            let looked = tokio::time::timeout(BELIEVED_FOR, self.store.changed_keys()).await;
+            let looked = looked.unwrap_or_else(|_| Err(Error::busy("the look for changed keys took too long")));
+            match &looked {
+                Ok(changed) => self.forget_changed(changed, began),
+                Err(error) if !failing => tracing::warn!(?error, "cannot look for revoked keys; asking for each request"),
+                Err(_) => {}
             }
+            failing = looked.is_err();
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }

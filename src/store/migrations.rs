@@ -66,7 +66,7 @@ impl Migration {
 }
 
 /// Applies what is missing. Replicas that start together take turns by an advisory lock, which is polled rather than waited
-/// for: a session that waits in a statement holds a snapshot, and that would keep a migration with CONCURRENTLY from ending.
+/// for: a wait in a statement would end by the statement's timeout, and hold a snapshot meanwhile.
 ///
 /// The connection must be a direct one (no transaction pooling in between), since the lock belongs to the session.
 ///
@@ -81,7 +81,8 @@ pub async fn apply(client: &Client) -> Result<Vec<&'static str>> {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let applied = apply_locked(client).await;
-    client.execute("SELECT pg_advisory_unlock($1)", &[&LOCK]).await?;
+    // On a connection that has failed the lock is gone with the session.
+    let _ = client.execute("SELECT pg_advisory_unlock($1)", &[&LOCK]).await;
     applied
 }
 
@@ -108,8 +109,7 @@ async fn apply_locked(client: &Client) -> Result<Vec<&'static str>> {
             }
             continue;
         }
-        let failed = |error: tokio_postgres::Error| Error::from(error).because(format!("migration {}", migration.name));
-        client
+        let applied = client
             .batch_execute(&format!(
                 "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '10s'; {}
                  ;INSERT INTO schema_migrations (number, name, checksum) VALUES ({}, '{}', '{}'); COMMIT",
@@ -118,8 +118,13 @@ async fn apply_locked(client: &Client) -> Result<Vec<&'static str>> {
                 migration.name,
                 migration.checksum()
             ))
-            .await
-            .map_err(failed)?;
+            .await;
+        if let Err(error) = applied {
+            tracing::error!(migration = migration.name, "a migration failed and was rolled back");
+            // Lets go of the transaction, so that the lock can be given back. The connection may be what failed.
+            let _ = client.batch_execute("ROLLBACK").await;
+            return Err(error.into());
+        }
         done.push(migration.name);
     }
     Ok(done)

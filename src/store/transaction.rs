@@ -9,7 +9,7 @@ use super::{
     Store,
     admission::{Admission, Refusal},
 };
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorCode, Result};
 
 /// For one transaction. The server cuts off each of its statements after 5 s, so whoever waits longer than this waits for a
 /// server that hangs or is cut off from us.
@@ -57,8 +57,15 @@ impl Store {
         admission: &Admission,
         work: impl AsyncFn(&Tx<'_>) -> Result<T>,
     ) -> Result<T> {
-        if let Some(done) = self.attempt_in_time(admission, false, &work).await? {
-            return Ok(done);
+        match self.attempt_in_time(admission, false, &work).await {
+            Ok(Some(done)) => return Ok(done),
+            Ok(None) => {}
+            Err(error) if error.code() == ErrorCode::LimitExceeded => {
+                // What the work had begun to write is rolled back. That it was asked for counts, as for any refusal.
+                self.attempt_in_time(admission, false, &async |_: &Tx<'_>| Ok(())).await?;
+                return Err(error);
+            }
+            Err(error) => return Err(error),
         }
         tracing::warn!("The answer to a COMMIT was lost. The request is looked up and, if need be, done again.");
         self.attempt_in_time(admission, true, &work).await?.ok_or_else(|| Error::busy("the answer to COMMIT was lost twice"))
@@ -112,6 +119,11 @@ impl Store {
                 Err(error) if answer_was_lost(&error) => Ok(None),
                 Err(error) => Err(error.into()),
             },
+            Err(error) if leaves_nothing_behind(&error) => {
+                // Refused, but asked: it counts in the rate window, and its nonce is used.
+                tx.inner.commit().await?;
+                Err(error)
+            }
             Err(error) => {
                 // The connection may be what failed; it is not reused then, and the database rolls back by itself.
                 let _ = tx.inner.rollback().await;
@@ -124,6 +136,11 @@ impl Store {
 /// Gives up on a database that does not answer.
 pub(super) async fn in_time<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::time::timeout(PATIENCE, work).await.unwrap_or_else(|_| Err(Error::busy("the database does not answer")))
+}
+
+/// Whether the work was refused before it wrote anything.
+fn leaves_nothing_behind(error: &Error) -> bool {
+    [ErrorCode::NotFound, ErrorCode::Conflict, ErrorCode::IdempotencyConflict].contains(&error.code())
 }
 
 /// Whether COMMIT may have taken place although it failed: the connection ended, or the server was shutting down.

@@ -93,7 +93,7 @@ impl Explainer<'_> {
         let text = |text: Option<&str>| text.map_or_else(|| "NULL".to_owned(), |text| format!("'{text}'"));
         let claim = format!(
             "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE {}({}, {}, 'default', {}, {}, '{{{}}}', {TENANT},
-                 gen_random_uuid(), 60, 86400)",
+                 gen_random_uuid(), 60, 86400, {TENANT})",
             if worker.goal.is_some() { "claim_goal" } else { "claim_any" },
             array(reach.own_lanes()),
             array(reach.public_lanes()),

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Nothing from outside. Swagger UI styles elements inline and draws its icons as data.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Sets up the page and what it loads.

@@ -74,6 +74,7 @@ impl Store {
                     &claim.token.hash(),
                     &claim.lease,
                     &self.intent_ttl,
+                    &reach.publisher,
                 ],
             )
             .await?;

@@ -4,7 +4,7 @@
 -- $1 own lanes  $2 public lanes (each: every mix of no target or this worker, no capability or one of the worker's)
 -- $3 namespace  $4 goal (NULL: any)  $5 worker that claims (or NULL)  $6 its capabilities
 -- $7 tenant that claims  $8 hash of the new claim token  $9 length of the lease in seconds
--- $10 time to live of an unclaimed intent in seconds
+-- $10 time to live of an unclaimed intent in seconds  $11 tenant whose intents the own lanes stand for (or NULL)
 --
 -- Indexes: intents_own_goal, intents_public_goal, or intents_own, intents_public. Within a lane the intents stand by
 -- priority and then by the moment from which they may be claimed, so those not yet due (delayed, leased, backing off)
@@ -76,7 +76,7 @@ WITH RECURSIVE clock AS MATERIALIZED (
         SELECT id FROM (
             SELECT id
             FROM intents
-            WHERE head.own AND {own} = head.lane AND priority = head.priority
+            WHERE head.own AND tenant_id = $11 AND {own} = head.lane AND priority = head.priority
               AND visible_at <= (SELECT now FROM clock)
               AND visible_at > (SELECT now - make_interval(secs => $10::double precision) FROM clock)
               AND namespace = $3 AND ($4::text IS NULL OR goal = $4)

@@ -43,9 +43,11 @@ impl Store {
     /// `not_found`; `conflict` when it is not dead.
     pub async fn retry(&self, admission: &Admission, id: IntentId) -> Result<()> {
         self.transact(admission, async |tx| {
+            // Locked before it is looked at: what another retry has just brought back must not be taken for dead.
+            let unfinished = is_unfinished(tx, id).await?;
             let seen = self.find_on(&**tx, id).await?.ok_or_else(no_such_intent)?;
             // Dead for everybody who looks, though maintenance has not buried it yet.
-            if seen.state == State::Dead && is_unfinished(tx, id).await? {
+            if unfinished && seen.state == State::Dead {
                 bury(tx, id, None).await?;
             }
             let lanes = Lanes::of_intent(
@@ -63,9 +65,10 @@ impl Store {
             if row.is_some() || (tx.maybe_done() && seen.state == State::Open) {
                 return Ok(());
             }
+            let stands = self.find_on(&**tx, id).await?.ok_or_else(no_such_intent)?;
             Err(Error::new(
                 ErrorCode::Conflict,
-                format!("Only dead intents can be retried, this one is {}.", seen.state.as_str()),
+                format!("Only dead intents can be retried, this one is {}.", stands.state.as_str()),
             ))
         })
         .await

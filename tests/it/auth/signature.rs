@@ -198,16 +198,27 @@ async fn a_forged_request_does_not_use_up_the_nonce() {
 }
 
 #[tokio::test]
-async fn what_a_refused_request_would_have_stored_is_not_stored() {
-    let app = TestApp::with(&[("BUS_MAX_OPEN_INTENTS", "1"), ("BUS_RATE_LIMIT_PER_MINUTE", "2")]).await;
+async fn a_refused_request_has_used_its_nonce_and_its_place_in_the_minute_and_nothing_else() {
+    let app = TestApp::with(&[("BUS_MAX_OPEN_INTENTS", "1"), ("BUS_RATE_LIMIT_PER_MINUTE", "3")]).await;
     let alice = app.limited_tenant("alice").await;
     let first = alice.signing().published(intent("greet")).await;
     let request = Signed::default();
     request.send(&alice).await.refused(429, "limit_exceeded");
     app.admin().cancel(&first).await.expect(200);
-    request.send(&alice).await.expect(201);
+    request.send(&alice).await.refused(403, "invalid_signature");
+    Signed::default().send(&alice).await.expect(201);
     Signed::default().send(&alice).await.refused(429, "rate_limited");
-    assert_eq!(app.db.count("nonces").await, 2);
+    assert_eq!(app.db.count("nonces").await, 3);
+}
+
+#[tokio::test]
+async fn requests_for_what_is_not_there_count_in_the_minute() {
+    let app = TestApp::with(&[("BUS_RATE_LIMIT_PER_MINUTE", "2")]).await;
+    let alice = app.limited_tenant("alice").await;
+    for _ in 0..2 {
+        alice.status(&"0".repeat(32)).await.refused(404, "not_found");
+    }
+    alice.status(&"0".repeat(32)).await.refused(429, "rate_limited");
 }
 
 #[tokio::test]

@@ -161,3 +161,18 @@ async fn a_worker_may_claim_exactly_what_the_rule_says() {
         app.db.batch("TRUNCATE intents; INSERT INTO intents SELECT * FROM before_claims").await;
     }
 }
+
+#[tokio::test]
+async fn two_tenants_whose_lanes_have_one_hash_do_not_meet() {
+    let app = TestApp::spawn().await;
+    let (alice, bob) = (app.tenant("alice").await, app.tenant("bob").await);
+    let theirs = alice.published(intent_with("greet", json!({}))).await;
+    let own = bob.published(intent_with("greet", json!({}))).await;
+    let collide = "UPDATE intents SET own_goal_lane = 1, own_lane = 1";
+    let lanes = "SELECT own_goal_lane FROM intents WHERE id = $1::text::uuid";
+    let lane_of_bob: i64 = app.db.value(lanes, &[&own]).await;
+    app.db.execute(&collide.replace("= 1", &format!("= {lane_of_bob}")), &[]).await;
+    assert_eq!(bob.claimed("greet").await.id, own);
+    bob.claim("greet").await.expect(204);
+    alice.status(&theirs).await.expect(200);
+}

@@ -256,10 +256,13 @@ async fn a_revoked_key_is_refused_on_every_replica_within_a_second() {
     for round in 0..ROUNDS {
         let key = cluster.unlimited_key(&format!("leaver {round}")).await;
         let (revoked, watch) = tokio::sync::watch::channel(None::<Instant>);
+        let all_know_it = tokio::sync::Barrier::new(2 * REPLICAS + 1);
         // Asks one replica until the key has been refused for a while; gives the last moment at which a request that passed
         // was sent.
         let poll = async |number: usize| {
             let client = cluster.turn(number).nobody().key(&key);
+            client.value("nothing").await.refused(404, "not_found");
+            all_know_it.wait().await;
             let mut last_passed = Instant::now();
             loop {
                 let sent = Instant::now();
@@ -274,8 +277,7 @@ async fn a_revoked_key_is_refused_on_every_replica_within_a_second() {
             }
         };
         let revoke = async {
-            // All have it in their caches by then.
-            tokio::time::sleep(Duration::from_millis(300)).await;
+            all_know_it.wait().await;
             cluster.turn(round).admin().revoke_key(&key).await.expect(200);
             let at = Instant::now();
             let _ = revoked.send(Some(at));

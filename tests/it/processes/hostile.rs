@@ -240,7 +240,7 @@ async fn chunked_bodies_are_taken_and_broken_chunks_are_refused() {
         // Extensions and trailers are legal, and mean nothing here.
         let extended = format!("{}0;last=\"1\"\r\nx-trailer: 1\r\n\r\n", chunk(&json, ";name=value"));
         let answers = publish(&extended);
-        assert!(matches!(statuses(&answers)[..], [201] | [201, 400] | [400]), "{answers}");
+        panic!("{:?}", statuses(&answers));
         for broken in ["-1\r\n{}\r\n0\r\n\r\n", "0x2\r\n{}\r\n0\r\n\r\n", "g\r\n", "ffffffffffffffffff\r\n{}", "2\r\n{}garbage", "\r\n\r\n"] {
             refused(broken, &publish(broken));
         }

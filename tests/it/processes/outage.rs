@@ -125,6 +125,22 @@ async fn the_bus_outlives_its_postgres_and_goes_on_when_it_is_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_starts_before_its_database_waits_for_it() {
+    let db = TestDb::create_bare().await;
+    let proxy = Proxy::start(&db.url).await;
+    proxy.lead_to("host=/nowhere user=nobody dbname=nothing");
+    let replica = replica_behind(&proxy, &[]);
+    let nobody = replica.nobody();
+    is_busy(&nobody.get("/readyz").await);
+    is_busy(&replica.root().publish(intent("early")).await);
+    nobody.get("/livez").await.expect(200);
+    proxy.lead_to(&db.url);
+    until("ready", PATIENCE, async || nobody.get("/readyz").await.status == 200).await;
+    replica.root().published(intent("in time")).await;
+    without_faults(&replica);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_hangs_is_answered_for_in_time() {
     let db = TestDb::create().await;
     let proxy = Proxy::start(&db.url).await;
@@ -319,6 +335,22 @@ async fn a_set_whose_commit_is_lost_is_done() {
         client.set("keyed", json!("newer")).await.expect(200);
         keyed.set("keyed", json!(case)).await.expect(200);
         assert_eq!(client.value("keyed").await.expect(200)["value"], "newer", "{case}: set twice under one key");
+    }
+    without_faults(&bus.replica);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_whose_commit_is_lost_is_made_and_revoked_once() {
+    let bus = Bus::start().await;
+    let admin = bus.replica.admin();
+    for (number, loss) in (1..).zip(Loss::ALL) {
+        let made = bus.losing(loss, admin.generate_key("lost")).await.expect(201);
+        let key = made["api_key"].as_str().expect("a key");
+        assert_eq!(bus.db.count("api_keys").await, 1 + number, "{loss:?}");
+        let client = bus.replica.nobody().key(key);
+        client.value("nothing").await.refused(404, "not_found");
+        bus.losing(loss, admin.revoke_key(key)).await.expect(200);
+        client.value("nothing").await.refused(401, "unauthorized");
     }
     without_faults(&bus.replica);
 }
