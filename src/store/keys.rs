@@ -40,11 +40,10 @@ impl Store {
     /// `database_busy`.
     pub async fn create_key(&self, admission: &Admission, owner: &str, hash: &[u8; 32]) -> Result<()> {
         self.transact(admission, async |tx| {
-            if tx.maybe_done() && find(&**tx, hash).await?.is_some() {
-                return Ok(());
-            }
             let statement = tx.prepare_cached(statements::KEY_CREATE).await?;
-            tx.query_one(&statement, &[&owner, &&hash[..]]).await?;
+            if tx.query_opt(&statement, &[&owner, &&hash[..]]).await?.is_none() && !tx.maybe_done() {
+                return Err(Error::fault("a new key is there already"));
+            }
             Ok(())
         })
         .await

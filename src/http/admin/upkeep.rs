@@ -37,7 +37,7 @@ struct Purge<'a> {
     post,
     path = "/admin/purge",
     tag = "operators",
-    request_body = Purge,
+    request_body(content = Purge, example = json!({"confirm": true, "namespace": "default"})),
     responses(
         (status = 200, description = "Deleted.", body = wire::Purged),
         (status = 400, description = "`invalid_json`, `invalid_namespace`"),

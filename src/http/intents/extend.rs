@@ -14,7 +14,10 @@ use crate::{
     post,
     path = "/extend_claim/{id}",
     tag = "workers",
-    request_body = ExtendBody,
+    request_body(
+        content = ExtendBody,
+        example = json!({"claim_token": "5f0c1a9e7b3d4c2f8a6e1d0b9c7f3a54", "seconds": 120}),
+    ),
     responses(
         (status = 200, description = "The lease ends later.", body = wire::Extended),
         (status = 400, description = "`invalid_json`"),

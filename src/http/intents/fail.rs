@@ -21,7 +21,10 @@ use crate::{
     post,
     path = "/fail/{id}",
     tag = "workers",
-    request_body = Option<FailBody>,
+    request_body(
+        content = Option<FailBody>,
+        example = json!({"claim_token": "5f0c1a9e7b3d4c2f8a6e1d0b9c7f3a54", "error": "The mail server is away."}),
+    ),
     responses(
         (status = 200, description = "Noted. The status says what becomes of the intent.", body = wire::Failed),
         (status = 400, description = "`invalid_json`"),

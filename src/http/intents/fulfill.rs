@@ -21,7 +21,10 @@ use crate::{
     post,
     path = "/fulfill/{id}",
     tag = "workers",
-    request_body = Option<FulfillBody>,
+    request_body(
+        content = Option<FulfillBody>,
+        example = json!({"claim_token": "5f0c1a9e7b3d4c2f8a6e1d0b9c7f3a54", "result": {"sent": true}}),
+    ),
     responses(
         (status = 200, description = "Fulfilled; the result is stored for good.", body = wire::Finished),
         (status = 400, description = "`invalid_json`, `invalid_payload`"),

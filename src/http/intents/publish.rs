@@ -34,7 +34,7 @@ struct Body<'a> {
     #[serde(borrow, default)]
     goal: Option<&'a RawValue>,
     /// What to work on; it goes to the worker byte for byte. Under protocol 1.1 an object, else any JSON.
-    #[schema(value_type = serde_json::Value, required = true, example = json!({"to": "ada@example.org"}))]
+    #[schema(value_type = serde_json::Value, required = true)]
     #[serde(borrow, default)]
     payload: body::Present<'a>,
     /// Where it is published.
@@ -80,7 +80,7 @@ struct Body<'a> {
     post,
     path = "/intent",
     tag = "publishers",
-    request_body = Body,
+    request_body(content = Body, example = json!({"goal": "send-mail", "payload": {"to": "ada@example.org"}})),
     responses(
         (status = 201, description = "Published, and stored for good.", body = wire::Published),
         (status = 400, description = "`invalid_json`, `invalid_payload`, `invalid_namespace`, `invalid_goal`, \

@@ -123,7 +123,7 @@ pub(crate) struct FailBody {
     /// The token of the claim. Required under protocol 2.1.
     claim_token: Option<String>,
     /// Why, for people to read. Kept to 500 characters; what is not a string is kept as its JSON.
-    #[schema(value_type = Option<Value>, example = "the printer is on fire")]
+    #[schema(value_type = Option<Value>)]
     error: Option<Value>,
 }
 

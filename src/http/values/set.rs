@@ -39,7 +39,7 @@ struct Body<'a> {
     path = "/set/{key}",
     operation_id = "set_value",
     tag = "values",
-    request_body = Body,
+    request_body(content = Body, example = json!({"value": {"step": 3}, "ttl": 600})),
     responses(
         (status = 200, description = "Stored.", body = wire::Stored),
         (status = 400, description = "`invalid_json`, `invalid_payload`"),

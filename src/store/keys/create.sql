@@ -1,9 +1,16 @@
--- A new tenant with its first key.
+-- A new tenant with its first key. No row comes back when the key is there already: a lost first try has made it.
 --
 -- $1 owner  $2 SHA-256 of the key
-WITH tenant AS (
-    INSERT INTO tenants (owner) VALUES ($1) RETURNING id
+--
+-- The key goes first: it is what makes a second try wait for a first one that has not ended yet, and then do nothing. Its
+-- reference to the tenant is checked at the end of the statement.
+-- Index: api_keys_key_hash_key.
+WITH key AS (
+    INSERT INTO api_keys (tenant_id, key_hash)
+    VALUES (nextval(pg_get_serial_sequence('tenants', 'id')), $2)
+    ON CONFLICT (key_hash) DO NOTHING
+    RETURNING tenant_id
 )
-INSERT INTO api_keys (tenant_id, key_hash)
-SELECT id, $2 FROM tenant
-RETURNING id, tenant_id
+INSERT INTO tenants (id, owner)
+SELECT tenant_id, $1 FROM key
+RETURNING id

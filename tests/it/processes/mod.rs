@@ -27,7 +27,7 @@ async fn until(what: &str, within: Duration, mut done: impl AsyncFnMut() -> bool
     let deadline = Instant::now() + within;
     while !done().await {
         assert!(Instant::now() < deadline, "not within {within:?}: {what}");
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 

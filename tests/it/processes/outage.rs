@@ -42,8 +42,7 @@ async fn stop(postgres: PrivatePostgres) {
 
 /// A replica whose way to the database leads through a proxy.
 fn replica_behind(proxy: &Proxy, settings: &[(&str, &str)]) -> Replica {
-    let url = proxy.url();
-    let own = [("DATABASE_URL", url.as_str()), ("BUS_SECRET", ROOT), ("BUS_ADMIN_SECRET", ADMIN)];
+    let own = [("DATABASE_URL", proxy.url.as_str()), ("BUS_SECRET", ROOT), ("BUS_ADMIN_SECRET", ADMIN)];
     let fixed = [("BUS_LISTEN", "127.0.0.1:0"), ("BUS_METRICS_LISTEN", "off"), ("BUS_WORKERS", "2"), ("BUS_DRAIN_SECONDS", "0")];
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_intent-bus"));
     command.arg("serve").env_clear().envs(own).envs(fixed).envs(settings.iter().copied());
@@ -128,7 +127,7 @@ async fn the_bus_outlives_its_postgres_and_goes_on_when_it_is_back() {
 async fn a_replica_that_starts_before_its_database_waits_for_it() {
     let db = TestDb::create_bare().await;
     let proxy = Proxy::start(&db.url).await;
-    proxy.lead_to("host=/nowhere user=nobody dbname=nothing");
+    proxy.lead_to("host=/nowhere");
     let replica = replica_behind(&proxy, &[]);
     let nobody = replica.nobody();
     is_busy(&nobody.get("/readyz").await);

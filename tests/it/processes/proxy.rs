@@ -53,7 +53,8 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// A running proxy. It ends with the runtime of its test.
 pub(super) struct Proxy {
-    pub(super) address: SocketAddr,
+    /// The database by way of this proxy, as `DATABASE_URL` takes it.
+    pub(super) url: String,
     shared: Arc<Shared>,
 }
 
@@ -68,9 +69,9 @@ impl Proxy {
     /// A proxy in front of the Postgres of this URL.
     pub(super) async fn start(url: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let shared =
-            Arc::new(Shared { upstream: Mutex::new(parse(url)), losses: Mutex::default(), link: watch::channel(Link::Up).0 });
+        let upstream = parse(url);
+        let url = with_address(&upstream, listener.local_addr().expect("an address"));
+        let shared = Arc::new(Shared { upstream: upstream.into(), losses: Mutex::default(), link: watch::channel(Link::Up).0 });
         let for_task = Arc::clone(&shared);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -81,17 +82,7 @@ impl Proxy {
                 });
             }
         });
-        Self { address, shared }
-    }
-
-    /// The database by way of this proxy, as `DATABASE_URL` takes it.
-    pub(super) fn url(&self) -> String {
-        let upstream = self.shared.upstream.lock().unwrap();
-        let text = |option: Option<&str>| option.expect("a user and a database").to_owned();
-        let (user, database) = (text(upstream.get_user()), text(upstream.get_dbname()));
-        let password = upstream.get_password().map(|password| format!(" password='{}'", String::from_utf8_lossy(password)));
-        let (host, port) = (self.address.ip(), self.address.port());
-        format!("host={host} port={port} user={user} dbname={database} sslmode=disable{}", password.unwrap_or_default())
+        Self { url, shared }
     }
 
     /// Where new connections go from now on.
@@ -116,6 +107,14 @@ impl Proxy {
 
 fn parse(url: &str) -> Config {
     url.parse().expect("a connection string")
+}
+
+/// A connection string for the same user and database at another address.
+fn with_address(config: &Config, address: SocketAddr) -> String {
+    let (user, database) = (config.get_user().expect("a user"), config.get_dbname().expect("a database"));
+    let password = config.get_password().map(|password| format!(" password='{}'", String::from_utf8_lossy(password)));
+    let (host, port) = (address.ip(), address.port());
+    format!("host={host} port={port} user={user} dbname={database} sslmode=disable{}", password.unwrap_or_default())
 }
 
 async fn connect(upstream: &Config) -> io::Result<Box<dyn Stream>> {
