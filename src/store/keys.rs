@@ -20,6 +20,17 @@ pub struct Key {
     pub max_open: Option<i32>,
 }
 
+/// A tenant to be made.
+#[derive(Debug)]
+pub struct NewTenant<'a> {
+    /// Who it is for.
+    pub owner: &'a str,
+    /// Requests a minute. None: the bus's setting.
+    pub rate_limit: Option<i32>,
+    /// Unfinished intents. None: the bus's setting.
+    pub max_open: Option<i32>,
+}
+
 /// A key as operators see it.
 #[derive(Debug)]
 pub struct ListedKey {
@@ -38,10 +49,10 @@ impl Store {
     ///
     /// # Errors
     /// `database_busy`.
-    pub async fn create_key(&self, admission: &Admission, owner: &str, hash: &[u8; 32]) -> Result<()> {
+    pub async fn create_key(&self, admission: &Admission, tenant: &NewTenant<'_>, hash: &[u8; 32]) -> Result<()> {
         self.transact(admission, async |tx| {
             let statement = tx.prepare_cached(statements::KEY_CREATE).await?;
-            if tx.query_opt(&statement, &[&owner, &&hash[..]]).await?.is_none() && !tx.maybe_done() {
+            if tx.query_opt(&statement, &[&tenant.owner, &&hash[..], &tenant.rate_limit, &tenant.max_open]).await?.is_none() && !tx.maybe_done() {
                 return Err(Error::fault("a new key is there already"));
             }
             Ok(())

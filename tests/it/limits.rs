@@ -208,3 +208,22 @@ async fn the_cap_holds_at_the_same_moment() {
     assert_eq!(app.db.count("intents").await, 5);
     assert_eq!(app.db.count("payloads").await, 5);
 }
+
+#[tokio::test]
+async fn a_key_may_have_limits_of_its_own() {
+    let app = TestApp::with(&[("BUS_RATE_LIMIT_PER_MINUTE", "100"), ("BUS_MAX_OPEN_INTENTS", "100")]).await;
+    let made = app.admin().post("/admin/generate_key", json!({"owner": "a", "max_open_intents": 1})).await;
+    let few = app.client(made.expect(201)["api_key"].as_str().unwrap());
+    few.published(intent("greet")).await;
+    few.publish(intent("greet")).await.refused(429, "limit_exceeded");
+    let made = app.admin().post("/admin/generate_key", json!({"owner": "b", "rate_limit_per_minute": 2})).await;
+    let slow = app.client(made.expect(201)["api_key"].as_str().unwrap());
+    for _ in 0..2 {
+        slow.claim("greet").await.empty();
+    }
+    slow.claim("greet").await.refused(429, "rate_limited");
+    for wrong in [json!(0), json!(-1), json!("3"), json!(1.5)] {
+        let body = json!({"owner": "c", "rate_limit_per_minute": wrong});
+        app.admin().post("/admin/generate_key", body).await.refused(400, "invalid_request");
+    }
+}

@@ -1,5 +1,7 @@
 //! `POST /admin/generate_key` and `POST /admin/revoke_key`.
 
+use std::ops::RangeInclusive;
+
 use actix_web::{HttpResponse, http::StatusCode};
 use intent_bus_protocol::wire;
 use serde::Deserialize;
@@ -12,13 +14,16 @@ use crate::{
     http::{
         Shared,
         auth::AdminRequest,
-        body::{self, text},
+        body::{self, integer, text},
         json, ok,
     },
+    store::keys::NewTenant,
 };
 
 /// Longest name of an owner, in characters.
 const OWNER_MAX: usize = 128;
+/// A tenant's own limits.
+const LIMITS: RangeInclusive<i32> = 1..=1_000_000_000;
 
 /// A tenant to be made.
 #[derive(Deserialize, ToSchema)]
@@ -29,6 +34,14 @@ struct Generate<'a> {
         pattern = r"^[^\u0000]*[^\s\u0000][^\u0000]*$", example = "ada")]
     #[serde(borrow, default)]
     owner: Option<&'a RawValue>,
+    /// Requests that this tenant may make in any 60 s, in place of the bus's setting.
+    #[schema(value_type = Option<i32>, minimum = 1, maximum = 1_000_000_000)]
+    #[serde(borrow, default)]
+    rate_limit_per_minute: Option<&'a RawValue>,
+    /// Unfinished intents that this tenant may have, in place of the bus's setting.
+    #[schema(value_type = Option<i32>, minimum = 1, maximum = 1_000_000_000)]
+    #[serde(borrow, default)]
+    max_open_intents: Option<&'a RawValue>,
 }
 
 /// A key to be revoked.
@@ -59,7 +72,12 @@ pub async fn generate_key(state: Shared, request: AdminRequest) -> Result<HttpRe
         .filter(|owner| !owner.is_empty() && owner.chars().count() <= OWNER_MAX && !owner.contains('\0'))
         .ok_or_else(|| Error::invalid(format!("owner must be a text of 1 to {OWNER_MAX} characters.")))?;
     let api_key = ids::generate_key()?;
-    state.store.create_key(&request.admission, &owner, &key_hash(&api_key)).await?;
+    let tenant = NewTenant {
+        owner: &owner,
+        rate_limit: integer(body.rate_limit_per_minute, "rate_limit_per_minute", LIMITS)?,
+        max_open: integer(body.max_open_intents, "max_open_intents", LIMITS)?,
+    };
+    state.store.create_key(&request.admission, &tenant, &key_hash(&api_key)).await?;
     json(StatusCode::CREATED, &wire::GeneratedKey { api_key, owner })
 }
 

@@ -50,7 +50,7 @@ struct Body<'a> {
     #[serde(borrow, default)]
     priority: Option<&'a RawValue>,
     /// Seconds from now until it may be claimed.
-    #[schema(value_type = Option<f64>, minimum = 0, maximum = 31536000, default = 0)]
+    #[schema(value_type = Option<f64>, minimum = 0, maximum = 31_536_000, default = 0)]
     #[serde(borrow, default)]
     delay: Option<&'a RawValue>,
     /// How often it may be claimed before it is dead.

@@ -35,7 +35,8 @@ pub(super) fn complete(described: &utoipa::openapi::OpenApi) -> Value {
 }
 
 fn add_parameters(operation: &mut Value, route: &Route) {
-    let mut names: Vec<&str> = ["id", "key"].into_iter().filter(|name| route.path.contains(&format!("{{{name}"))).collect();
+    let mut names: Vec<&str> =
+        ["id", "key"].into_iter().filter(|name| route.path.contains(&format!("{{{name}"))).collect();
     if IDEMPOTENT.contains(&route.path) {
         names.push("Idempotency-Key");
     }
@@ -97,7 +98,7 @@ fn add_responses(operation: &mut Value, route: &Route, shared: &mut Map<String, 
         name.extend(of_status.iter().map(|code| format!(".{code}")));
         name.extend(special_header(status, route).map(|header| format!(".{header}")));
         responses.insert(status.to_string(), refer_to("responses", &name));
-        shared.insert(name, refusals::response(&of_status, headers(status, route)));
+        shared.insert(name, refusals::response(&of_status, &headers(status, route)));
     }
 }
 

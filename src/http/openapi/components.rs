@@ -23,7 +23,8 @@ pub(super) const OF_A_SIGNATURE: [&str; 3] = ["X-Timestamp", "X-Nonce", "X-Signa
 
 /// Headers of answers.
 pub(super) fn headers() -> Value {
-    let text = |description: &str, schema: Value| json!({"description": description, "required": true, "schema": schema});
+    let text =
+        |description: &str, schema: Value| json!({"description": description, "required": true, "schema": schema});
     let always = |value: &str| text("Always the same.", json!({"type": "string", "const": value}));
     json!({
         "X-Frame-Options": always("DENY"),
@@ -49,12 +50,8 @@ pub(super) fn headers() -> Value {
 
 /// Parameters of requests.
 pub(super) fn parameters() -> Value {
-    let header = |name: &str, description: &str, schema: Value| {
-        json!({"name": name, "in": "header", "required": false, "description": description, "schema": schema})
-    };
-    let path = |name: &str, description: &str, schema: Value| {
-        json!({"name": name, "in": "path", "required": true, "description": description, "schema": schema})
-    };
+    let header = |name: &str, description: &str, schema: Value| json!({"name": name, "in": "header", "required": false, "description": description, "schema": schema});
+    let path = |name: &str, description: &str, schema: Value| json!({"name": name, "in": "path", "required": true, "description": description, "schema": schema});
     json!({
         "id": path("id", "The intent's id.", json!({"type": "string", "pattern": "^[0-9A-Fa-f]{32}$"})),
         "key": path(

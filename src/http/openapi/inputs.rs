@@ -39,8 +39,11 @@ pub(crate) struct ClaimHeaders {
     #[param(rename = "X-Worker-ID", nullable = false, max_length = 128, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
     worker_id: Option<String>,
     /// What the worker can do: at most 32 names, separated by commas.
-    #[param(rename = "X-Worker-Capabilities", nullable = false,
-        pattern = r"^[ \t]*[A-Za-z0-9_.:-]{0,64}[ \t]*(,[ \t]*[A-Za-z0-9_.:-]{0,64}[ \t]*){0,31}$")]
+    #[param(
+        rename = "X-Worker-Capabilities",
+        nullable = false,
+        pattern = r"^[ \t]*[A-Za-z0-9_.:-]{0,64}[ \t]*(,[ \t]*[A-Za-z0-9_.:-]{0,64}[ \t]*){0,31}$"
+    )]
     capabilities: Option<String>,
 }
 

@@ -54,7 +54,8 @@ pub(super) fn of(operation: &str, status: &str) -> Map<String, Value> {
 }
 
 fn describe(link: &Link) -> Value {
-    let object = |pairs: &[(&str, &str)]| pairs.iter().map(|&(name, value)| (name.to_owned(), json!(value))).collect::<Value>();
+    let object =
+        |pairs: &[(&str, &str)]| pairs.iter().map(|&(name, value)| (name.to_owned(), json!(value))).collect::<Value>();
     let mut described = json!({"operationId": link.to});
     for (name, pairs) in [("parameters", link.parameters), ("requestBody", link.body)] {
         if !pairs.is_empty() {

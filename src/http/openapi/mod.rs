@@ -19,8 +19,8 @@ use intent_bus_protocol::wire;
 use serde_json::Value;
 use utoipa::OpenApi;
 
-pub use self::page::configure as configure_docs;
 pub(super) use self::inputs::{ClaimHeaders, ClaimQuery, ExtendBody, FailBody, FulfillBody, True, Visibility};
+pub use self::page::configure as configure_docs;
 use super::{admin, intents, meta, values};
 
 #[derive(OpenApi)]

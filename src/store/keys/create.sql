@@ -1,6 +1,6 @@
 -- A new tenant with its first key. No row comes back when the key is there already: a lost first try has made it.
 --
--- $1 owner  $2 SHA-256 of the key
+-- $1 owner  $2 SHA-256 of the key  $3 requests a minute, $4 unfinished intents (NULL: the settings hold)
 --
 -- The key goes first: it is what makes a second try wait for a first one that has not ended yet, and then do nothing. Its
 -- reference to the tenant is checked at the end of the statement.
@@ -11,6 +11,6 @@ WITH key AS (
     ON CONFLICT (key_hash) DO NOTHING
     RETURNING tenant_id
 )
-INSERT INTO tenants (id, owner)
-SELECT tenant_id, $1 FROM key
+INSERT INTO tenants (id, owner, rate_limit_per_minute, max_open_intents)
+SELECT tenant_id, $1, $3, $4 FROM key
 RETURNING id

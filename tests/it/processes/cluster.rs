@@ -84,22 +84,53 @@ fn statuses(answers: &[Answer]) -> BTreeMap<u16, usize> {
     })
 }
 
+/// Starts replicas on a database where a session of ours stands in their way, and lets them go once `waiting` says so.
+async fn start_at_once(db: TestDb, in_the_way: &str, waiting: &str) -> Cluster {
+    let (barrier, watch) = (db.session().await, db.session().await);
+    barrier.batch_execute(in_the_way).await.expect("we are first");
+    let starting = tokio::task::spawn_blocking(|| Cluster::on(db, &[]));
+    until("they wait", Duration::from_secs(20), async || watch.query_one(waiting, &[]).await.expect("a row").get(0)).await;
+    barrier.batch_execute("ROLLBACK").await.expect("out of the way");
+    starting.await.expect("they start")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn replicas_that_start_at_once_on_an_empty_database_migrate_it_once() {
     for _ in 0..3 {
-        let cluster = Cluster::on(TestDb::create_bare().await, &[]);
+        let db = TestDb::create_bare().await;
+        // They wait for our table, whether it comes to be; or for the one of them that does.
+        let in_the_way = "BEGIN; CREATE TABLE schema_migrations (number integer)";
+        let waiting = "SELECT count(*) = 3 FROM pg_stat_activity
+             WHERE datname = current_database() AND application_name = 'intent-bus'";
+        let cluster = start_at_once(db, in_the_way, waiting).await;
         for replica in &cluster.replicas {
-            replica.nobody().get("/readyz").await.expect(200);
+            until("ready", Duration::from_secs(20), async || replica.nobody().get("/readyz").await.status == 200).await;
         }
         let numbers = cluster.db.rows("SELECT number FROM schema_migrations ORDER BY number", &[]).await;
         let numbers: Vec<i32> = numbers.iter().map(|row| row.get(0)).collect();
         assert_eq!(numbers, migrations::ALL.iter().map(|migration| migration.number).collect::<Vec<_>>());
-        // Each replica says what it has applied; none of it was done twice.
+        // Each replica says what it has applied: one all of it, the others nothing.
         let logs = cluster.replicas.iter().flat_map(Replica::logs);
-        let mut said: Vec<String> = logs.filter_map(|line| Some(line["applied"].as_str()?.to_owned())).collect();
-        said.sort();
+        let said: Vec<String> = logs.filter_map(|line| Some(line["applied"].as_str()?.to_owned())).collect();
         let all: Vec<&str> = migrations::ALL.iter().map(|migration| migration.name).collect();
-        assert_eq!(said, [format!("{all:?}")], "one replica has applied all of it");
+        assert_eq!(said, [format!("{all:?}")]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_that_make_the_same_partitions_at_once_all_start() {
+    let db = TestDb::create().await;
+    let partitions = "SELECT inhrelid::regclass::text FROM pg_inherits
+         WHERE inhparent IN ('payloads'::regclass, 'finished'::regclass)";
+    for row in db.rows(partitions, &[]).await {
+        db.batch(&format!("DROP TABLE {}", row.get::<_, &str>(0))).await;
+    }
+    // They wait at the first one, whose pattern is the parent. Two of them are enough.
+    let waiting = "SELECT count(*) >= 2 FROM pg_locks WHERE NOT granted AND relation = 'payloads'::regclass";
+    let cluster = start_at_once(db, "BEGIN; LOCK TABLE payloads", waiting).await;
+    for replica in &cluster.replicas {
+        until("ready", Duration::from_secs(20), async || replica.nobody().get("/readyz").await.status == 200).await;
+        replica.root().published(intent("partitioned")).await;
     }
 }
 
