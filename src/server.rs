@@ -163,9 +163,11 @@ fn serve_bus(state: &Data<State>, config: &Config, listener: TcpListener) -> Res
 
 fn serve_metrics(state: &Data<State>, listener: TcpListener) -> Result<actix_web::dev::Server> {
     let state = state.clone();
-    let server = HttpServer::new(move || App::new().app_data(state.clone()).route("/metrics", web::get().to(meta::open_metrics)))
-        .disable_signals()
-        .workers(1);
+    let server = HttpServer::new(move || {
+        App::new().app_data(state.clone()).route("/metrics", web::get().to(meta::open_metrics))
+    })
+    .disable_signals()
+    .workers(1);
     Ok(server.listen(listener).map_err(Error::fault)?.run())
 }
 

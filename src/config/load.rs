@@ -22,10 +22,35 @@ type Result<T> = std::result::Result<T, ConfigError>;
 
 /// Keys that everybody has read somewhere. Compared in lower case.
 const WELL_KNOWN: &[&str] = &[
-    "changeme", "change-me", "change_me", "change-me-please", "change-this-secret", "changemechangeme", "default-secret",
-    "dev-secret", "example", "intent-bus", "intent-bus-secret", "intentbus", "letmein", "my-secret-key", "password",
-    "passwordpassword", "replace-me", "secret", "secretsecretsecret", "super-secret", "super-secret-key", "supersecret",
-    "supersecretkey", "test", "test-secret", "your-secret-here", "your-secret-key", "your_secret_key_here", "your_key",
+    "changeme",
+    "change-me",
+    "change_me",
+    "change-me-please",
+    "change-this-secret",
+    "changemechangeme",
+    "default-secret",
+    "dev-secret",
+    "example",
+    "intent-bus",
+    "intent-bus-secret",
+    "intentbus",
+    "letmein",
+    "my-secret-key",
+    "password",
+    "passwordpassword",
+    "replace-me",
+    "secret",
+    "secretsecretsecret",
+    "super-secret",
+    "super-secret-key",
+    "supersecret",
+    "supersecretkey",
+    "test",
+    "test-secret",
+    "your-secret-here",
+    "your-secret-key",
+    "your_secret_key_here",
+    "your_key",
 ];
 
 /// Reads the settings of this process.
@@ -95,11 +120,14 @@ fn address(values: &Values) -> Result<Address> {
 }
 
 fn auth(values: &Values) -> Result<Auth> {
-    let protocol = Generation::from_str(values.text("BUS_PROTOCOL"))
-        .map_err(|_| refused("BUS_PROTOCOL", "must be 1.1 or 2.1"))?;
+    let protocol =
+        Generation::from_str(values.text("BUS_PROTOCOL")).map_err(|_| refused("BUS_PROTOCOL", "must be 1.1 or 2.1"))?;
     Ok(Auth {
         root: values.secret("BUS_SECRET", 16)?.ok_or_else(|| {
-            refused("BUS_SECRET", "is required: the root key, at least 16 characters, such as `openssl rand -hex 32` gives")
+            refused(
+                "BUS_SECRET",
+                "is required: the root key, at least 16 characters, such as `openssl rand -hex 32` gives",
+            )
         })?,
         admin: values.secret("BUS_ADMIN_SECRET", 16)?,
         dashboard: values.secret("DASHBOARD_PASSWORD", 8)?,
@@ -240,7 +268,9 @@ fn unknown_names(file: &HashMap<String, String>, environment: &HashMap<String, S
         name == "BUS_CONFIG" || name == "BUS_PG_BIN" || SETTINGS.iter().any(|setting| setting.name == name)
     };
     match environment.keys().find(|name| name.starts_with("BUS_") && !known(name)) {
-        Some(name) => Err(ConfigError(format!("There is no setting {name}. See docs/configuration.md for their names."))),
+        Some(name) => {
+            Err(ConfigError(format!("There is no setting {name}. See docs/configuration.md for their names.")))
+        }
         None => Ok(()),
     }
 }
@@ -286,7 +316,9 @@ mod tests {
 
     #[test]
     fn secrets_that_are_short_well_known_or_missing_are_refused() {
-        for value in ["", "short", "aaaaaaaaaaaaaaaaaaaaaa", "changemechangeme", "SuperSecretKey", "a b c d e f g h i j k"] {
+        for value in
+            ["", "short", "aaaaaaaaaaaaaaaaaaaaaa", "changemechangeme", "SuperSecretKey", "a b c d e f g h i j k"]
+        {
             assert!(refusal(&[("BUS_SECRET", value)]).starts_with("BUS_SECRET "), "{value}");
         }
         assert!(refusal(&[("BUS_ADMIN_SECRET", "short")]).contains("16 characters"));
@@ -313,7 +345,8 @@ mod tests {
     fn a_file_gives_way_to_the_environment_and_secrets_may_come_from_files() {
         let folder = tempfile::tempdir().unwrap();
         let settings = folder.path().join("bus.toml");
-        std::fs::write(&settings, "claim_timeout_seconds = 30\nrate_limit_per_minute = 7\nlisten = \"127.0.0.1:1\"\n").unwrap();
+        std::fs::write(&settings, "claim_timeout_seconds = 30\nrate_limit_per_minute = 7\nlisten = \"127.0.0.1:1\"\n")
+            .unwrap();
         let secret = folder.path().join("secret");
         std::fs::write(&secret, "a-secret-from-a-file-1\n").unwrap();
         let environment = HashMap::from([

@@ -84,7 +84,9 @@ impl Trusted {
         match self {
             Self::Nobody => false,
             Self::Everybody => true,
-            Self::Networks(networks) => peer.is_some_and(|peer| networks.iter().any(|net| net.contains(&peer.to_canonical()))),
+            Self::Networks(networks) => {
+                peer.is_some_and(|peer| networks.iter().any(|net| net.contains(&peer.to_canonical())))
+            }
         }
     }
 }

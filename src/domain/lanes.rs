@@ -122,7 +122,9 @@ mod tests {
         assert!(reach(Some("pi"), &capabilities).own_lanes().contains(&intent.own_goal));
         assert!(!reach(Some("other"), &capabilities).own_lanes().contains(&intent.own_goal));
         assert!(!reach(Some("pi"), &[]).own_lanes().contains(&intent.own_goal));
-        assert!(!Reach { publisher: Some(8), ..reach(Some("pi"), &capabilities) }.own_lanes().contains(&intent.own_goal));
+        assert!(
+            !Reach { publisher: Some(8), ..reach(Some("pi"), &capabilities) }.own_lanes().contains(&intent.own_goal)
+        );
         assert_eq!(intent.public_goal, None);
 
         let intent = Lanes::of_intent(9, true, "default", "resize", None, None);

@@ -82,7 +82,9 @@ impl Label {
         }
         Err(Error::new(
             code,
-            format!("{what} has 1 to 64 letters, digits, dots, underscores, colons or hyphens. Leave it out if it does not matter."),
+            format!(
+                "{what} has 1 to 64 letters, digits, dots, underscores, colons or hyphens. Leave it out if it does not matter."
+            ),
         ))
     }
 

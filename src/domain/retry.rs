@@ -45,6 +45,8 @@ mod tests {
     #[test]
     fn the_backoff_doubles_with_each_attempt() {
         let seconds: Vec<f64> = (1..=3).map(|attempt| backoff_seconds(5.0, attempt)).collect();
-        assert!((seconds[0] - 10.0).abs() < 1e-9 && (seconds[1] - 20.0).abs() < 1e-9 && (seconds[2] - 40.0).abs() < 1e-9);
+        assert!(
+            (seconds[0] - 10.0).abs() < 1e-9 && (seconds[1] - 20.0).abs() < 1e-9 && (seconds[2] - 40.0).abs() < 1e-9
+        );
     }
 }

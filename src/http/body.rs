@@ -30,7 +30,8 @@ pub async fn read(headers: &HeaderMap, payload: &mut Payload, most: usize, deadl
     let collected = async {
         let mut body = BytesMut::new();
         while let Some(chunk) = payload.next().await {
-            let chunk = chunk.map_err(|error| Error::invalid("The body broke off or is badly framed.").because(error))?;
+            let chunk =
+                chunk.map_err(|error| Error::invalid("The body broke off or is badly framed.").because(error))?;
             if body.len() + chunk.len() > most {
                 return Err(too_large(most));
             }
@@ -38,9 +39,7 @@ pub async fn read(headers: &HeaderMap, payload: &mut Payload, most: usize, deadl
         }
         Ok(body.freeze())
     };
-    tokio::time::timeout(deadline, collected)
-        .await
-        .map_err(|_| Error::invalid("The body took too long to arrive."))?
+    tokio::time::timeout(deadline, collected).await.map_err(|_| Error::invalid("The body took too long to arrive."))?
 }
 
 fn too_large(most: usize) -> Error {
@@ -66,7 +65,9 @@ pub fn object<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T> {
 #[serde(transparent)]
 pub struct Present<'a>(#[serde(borrow, deserialize_with = "present")] pub Option<&'a RawValue>);
 
-fn present<'de: 'a, 'a, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<&'a RawValue>, D::Error> {
+fn present<'de: 'a, 'a, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Option<&'a RawValue>, D::Error> {
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
@@ -83,7 +84,8 @@ pub fn given(field: Option<&RawValue>) -> Option<&RawValue> {
 pub fn text(field: Option<&RawValue>, name: &str, code: ErrorCode) -> Result<Option<String>> {
     given(field)
         .map(|raw| {
-            serde_json::from_str(raw.get()).map_err(|_| Error::new(code, format!("{name} must be a string of valid Unicode.")))
+            serde_json::from_str(raw.get())
+                .map_err(|_| Error::new(code, format!("{name} must be a string of valid Unicode.")))
         })
         .transpose()
 }

@@ -42,7 +42,8 @@ pub async fn wrap(
     let began = Instant::now();
     let state = request.app_data::<Data<State>>().cloned();
     let id = request_id(&request);
-    let declared = request.headers().get(headers::INTENT_VERSION).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let declared =
+        request.headers().get(headers::INTENT_VERSION).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let method = request.method().clone();
     request.extensions_mut().insert(RequestId(id.clone()));
 
@@ -85,9 +86,13 @@ fn check(request: &ServiceRequest, state: &State) -> Result<()> {
     if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
         return Err(Error::invalid("Send Content-Length or Transfer-Encoding, not both."));
     }
-    let encoded = headers.get(CONTENT_ENCODING).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"));
+    let encoded =
+        headers.get(CONTENT_ENCODING).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"));
     if encoded {
-        return Err(Error::new(ErrorCode::UnsupportedMediaType, "Bodies are taken as they are: send no Content-Encoding."));
+        return Err(Error::new(
+            ErrorCode::UnsupportedMediaType,
+            "Bodies are taken as they are: send no Content-Encoding.",
+        ));
     }
     let peer = request.peer_addr().map(|address| address.ip());
     let https = came_by_https(headers, peer, &state.proxy.trusted);

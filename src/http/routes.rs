@@ -98,9 +98,10 @@ pub(super) fn method_guard(method: &str) -> impl guard::Guard {
 pub(super) async fn method_not_allowed(request: HttpRequest) -> HttpResponse {
     use actix_web::ResponseError;
     let pattern = request.match_pattern();
-    let allowed = ROUTES.iter().find(|route| Some(route.path) == pattern.as_deref()).map_or("GET, HEAD", |route| {
-        if route.method == "GET" { "GET, HEAD" } else { "POST" }
-    });
+    let allowed = ROUTES
+        .iter()
+        .find(|route| Some(route.path) == pattern.as_deref())
+        .map_or("GET, HEAD", |route| if route.method == "GET" { "GET, HEAD" } else { "POST" });
     let error = Error::new(ErrorCode::MethodNotAllowed, format!("This path takes {allowed}."));
     let mut answer = error.error_response();
     answer.headers_mut().insert(ALLOW, actix_web::http::header::HeaderValue::from_static(allowed));

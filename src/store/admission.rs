@@ -77,7 +77,9 @@ impl Admission {
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::Stale => Self::bad_signature("Stale timestamp. X-Timestamp must be within 300 s of the bus's clock."),
+            Refusal::Stale => {
+                Self::bad_signature("Stale timestamp. X-Timestamp must be within 300 s of the bus's clock.")
+            }
             Refusal::Replayed => Self::bad_signature("Replay detected. Use a new X-Nonce for each request."),
             Refusal::RateLimited { retry_after } => Self::new(
                 ErrorCode::RateLimited,

@@ -97,7 +97,10 @@ struct OnThisRuntime {
 }
 
 impl Connect for OnThisRuntime {
-    fn connect(&self, config: &Config) -> BoxFuture<'_, std::result::Result<(Client, JoinHandle<()>), tokio_postgres::Error>> {
+    fn connect(
+        &self,
+        config: &Config,
+    ) -> BoxFuture<'_, std::result::Result<(Client, JoinHandle<()>), tokio_postgres::Error>> {
         let (config, tls, runtime) = (config.clone(), self.tls.clone(), self.runtime.clone());
         Box::pin(async move {
             let (client, connection) = match runtime.spawn(async move { config.connect(tls).await }).await {
@@ -155,7 +158,8 @@ fn tls(verify: bool, roots: Option<&str>) -> Result<ClientConfig> {
     let mut trusted = RootCertStore::empty();
     match roots {
         Some(file) => {
-            let unreadable = || Error::invalid(format!("The file that sslrootcert names, {file}, holds no certificates."));
+            let unreadable =
+                || Error::invalid(format!("The file that sslrootcert names, {file}, holds no certificates."));
             let certificates = CertificateDer::pem_file_iter(file).map_err(|_| unreadable())?;
             trusted.add_parsable_certificates(certificates.filter_map(std::result::Result::ok));
             if trusted.is_empty() {

@@ -80,7 +80,9 @@ impl KeyCache {
             let looked = looked.unwrap_or_else(|_| Err(Error::busy("the look for changed keys took too long")));
             match &looked {
                 Ok(changed) => self.forget_changed(changed, began),
-                Err(error) if !failing => tracing::warn!(?error, "cannot look for revoked keys; asking for each request"),
+                Err(error) if !failing => {
+                    tracing::warn!(?error, "cannot look for revoked keys; asking for each request")
+                }
                 Err(_) => {}
             }
             failing = looked.is_err();

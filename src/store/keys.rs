@@ -52,7 +52,12 @@ impl Store {
     pub async fn create_key(&self, admission: &Admission, tenant: &NewTenant<'_>, hash: &[u8; 32]) -> Result<()> {
         self.transact(admission, async |tx| {
             let statement = tx.prepare_cached(statements::KEY_CREATE).await?;
-            if tx.query_opt(&statement, &[&tenant.owner, &&hash[..], &tenant.rate_limit, &tenant.max_open]).await?.is_none() && !tx.maybe_done() {
+            if tx
+                .query_opt(&statement, &[&tenant.owner, &&hash[..], &tenant.rate_limit, &tenant.max_open])
+                .await?
+                .is_none()
+                && !tx.maybe_done()
+            {
                 return Err(Error::fault("a new key is there already"));
             }
             Ok(())

@@ -80,7 +80,10 @@ impl Store {
         for day in older_than(&client, Parent::Payloads, retention_days + PAYLOADS_LONGER).await? {
             let statement = client.prepare_cached(statements::PAYLOADS_IN_USE).await?;
             if client.query_one(&statement, &[&day.iso()]).await?.try_get("in_use")? {
-                tracing::warn!(day = day.iso(), "unfinished intents still keep payloads of this day; its partition stays");
+                tracing::warn!(
+                    day = day.iso(),
+                    "unfinished intents still keep payloads of this day; its partition stays"
+                );
                 break;
             }
             dropped += u64::from(drop_partition(&client, Parent::Payloads, &day).await?);

@@ -52,11 +52,7 @@ impl Store {
     /// If the answer to COMMIT is lost, nobody knows whether it took place. Then the request is run once more: its work finds
     /// what the first try has left (ids and tokens are the same) and answers as the first would have. The nonce that the
     /// first try has used is not held against the second.
-    pub async fn transact<T>(
-        &self,
-        admission: &Admission,
-        work: impl AsyncFn(&Tx<'_>) -> Result<T>,
-    ) -> Result<T> {
+    pub async fn transact<T>(&self, admission: &Admission, work: impl AsyncFn(&Tx<'_>) -> Result<T>) -> Result<T> {
         match self.attempt_in_time(admission, false, &work).await {
             Ok(Some(done)) => return Ok(done),
             Ok(None) => {}
@@ -68,7 +64,9 @@ impl Store {
             Err(error) => return Err(error),
         }
         tracing::warn!("The answer to a COMMIT was lost. The request is looked up and, if need be, done again.");
-        self.attempt_in_time(admission, true, &work).await?.ok_or_else(|| Error::busy("the answer to COMMIT was lost twice"))
+        self.attempt_in_time(admission, true, &work)
+            .await?
+            .ok_or_else(|| Error::busy("the answer to COMMIT was lost twice"))
     }
 
     /// Admits a request by itself, for what reads only or takes several transactions.
@@ -87,12 +85,11 @@ impl Store {
         work: &impl AsyncFn(&Tx<'_>) -> Result<T>,
     ) -> Result<Option<T>> {
         let mut client = self.client().await?;
-        match tokio::time::timeout(PATIENCE, Self::attempt(&mut client, admission, again, work)).await {
-            Ok(done) => done,
-            Err(_) => {
-                drop(Object::take(client));
-                Err(Error::busy("the database does not answer"))
-            }
+        if let Ok(done) = tokio::time::timeout(PATIENCE, Self::attempt(&mut client, admission, again, work)).await {
+            done
+        } else {
+            drop(Object::take(client));
+            Err(Error::busy("the database does not answer"))
         }
     }
 

@@ -1,6 +1,8 @@
 //! Metrics in Prometheus's text format: counters of this replica, and totals of the whole bus as last counted in Postgres.
 
-use prometheus::{Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{
+    Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
 
 use crate::{
     domain::intent::State,
@@ -32,8 +34,11 @@ impl Metrics {
         let metrics = Self {
             registry: Registry::new(),
             requests: HistogramVec::new(
-                HistogramOpts::new("intent_bus_http_request_duration_seconds", "Time to answer a request, by route and status.")
-                    .buckets(vec![0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]),
+                HistogramOpts::new(
+                    "intent_bus_http_request_duration_seconds",
+                    "Time to answer a request, by route and status.",
+                )
+                .buckets(vec![0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]),
                 &["method", "route", "status"],
             )?,
             maintenance: IntCounterVec::new(
@@ -41,10 +46,16 @@ impl Metrics {
                 &["kind"],
             )?,
             intents: IntGaugeVec::new(
-                Opts::new("intent_bus_intents_total", "Intents of the whole bus by state and namespace, as last counted."),
+                Opts::new(
+                    "intent_bus_intents_total",
+                    "Intents of the whole bus by state and namespace, as last counted.",
+                ),
                 &["status", "namespace"],
             )?,
-            dead_letters: IntGauge::new("intent_bus_dead_letters_total", "Dead intents of the whole bus, as last counted.")?,
+            dead_letters: IntGauge::new(
+                "intent_bus_dead_letters_total",
+                "Dead intents of the whole bus, as last counted.",
+            )?,
             keys: IntGauge::new("intent_bus_tester_keys_total", "Keys that tenants may use.")?,
             pool: IntGaugeVec::new(
                 Opts::new("intent_bus_database_connections", "Connections to Postgres of this replica, by state."),

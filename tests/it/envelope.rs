@@ -2,11 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{
-    Answer, Client, TestApp,
-    app::ROOT,
-    factory::intent,
-};
+use crate::support::{Answer, Client, TestApp, app::ROOT, factory::intent};
 
 fn carries_the_envelope(what: &str, answer: &Answer) {
     let fixed = [
@@ -112,7 +108,20 @@ async fn another_method_is_told_which_one_to_use() {
 #[tokio::test]
 async fn a_path_that_is_not_there_is_404_whatever_the_method() {
     let app = TestApp::spawn().await;
-    let paths = ["/Intent", "/intent/", "/claim/x", "/fulfill", "/fulfill/", "/status/a/b", "/set", "/admin", "/admin/", "/index.html", "/.env", "//intent"];
+    let paths = [
+        "/Intent",
+        "/intent/",
+        "/claim/x",
+        "/fulfill",
+        "/fulfill/",
+        "/status/a/b",
+        "/set",
+        "/admin",
+        "/admin/",
+        "/index.html",
+        "/.env",
+        "//intent",
+    ];
     for path in paths {
         for method in ["GET", "POST", "DELETE"] {
             let answer = app.root().send(method, path, "").await;
@@ -126,7 +135,10 @@ async fn a_request_id_is_echoed_if_it_may_stand_in_a_log() {
     let app = TestApp::spawn().await;
     let longest = "x".repeat(128);
     for id in ["a", "A.b_c:d-9", &longest] {
-        for answer in [app.nobody().with("x-request-id", id).get("/health").await, app.nobody().with("x-request-id", id).get("/none").await] {
+        for answer in [
+            app.nobody().with("x-request-id", id).get("/health").await,
+            app.nobody().with("x-request-id", id).get("/none").await,
+        ] {
             assert_eq!(answer.header("x-request-id"), Some(id));
         }
     }
@@ -143,7 +155,11 @@ async fn a_request_id_is_echoed_if_it_may_stand_in_a_log() {
 async fn bodies_are_taken_as_they_are() {
     let app = TestApp::spawn().await;
     for encoding in ["gzip", "deflate", "br", "zstd", "identity, gzip", "x"] {
-        app.root().with("content-encoding", encoding).publish(intent("greet")).await.refused(415, "unsupported_media_type");
+        app.root()
+            .with("content-encoding", encoding)
+            .publish(intent("greet"))
+            .await
+            .refused(415, "unsupported_media_type");
     }
     for encoding in ["identity", "Identity"] {
         app.root().with("content-encoding", encoding).publish(intent("greet")).await.expect(201);
@@ -153,7 +169,9 @@ async fn bodies_are_taken_as_they_are() {
 #[tokio::test]
 async fn two_lengths_at_once_are_refused_and_what_follows_is_not_read_as_a_request() {
     let app = TestApp::spawn().await;
-    let smuggled = format!("POST /intent HTTP/1.1\r\nHost: bus\r\nX-API-KEY: {ROOT}\r\nContent-Length: 29\r\n\r\n{{\"goal\":\"bad\",\"payload\":{{}}}} ");
+    let smuggled = format!(
+        "POST /intent HTTP/1.1\r\nHost: bus\r\nX-API-KEY: {ROOT}\r\nContent-Length: 29\r\n\r\n{{\"goal\":\"bad\",\"payload\":{{}}}} "
+    );
     for first in [
         "Content-Length: 5\r\nTransfer-Encoding: chunked",
         "Transfer-Encoding: chunked\r\nContent-Length: 5",
@@ -163,7 +181,8 @@ async fn two_lengths_at_once_are_refused_and_what_follows_is_not_read_as_a_reque
         "Content-Length: +5",
         "Content-Length: 5, 5",
     ] {
-        let request = format!("POST /claim HTTP/1.1\r\nHost: bus\r\nX-API-KEY: {ROOT}\r\n{first}\r\n\r\n0\r\n\r\n{smuggled}");
+        let request =
+            format!("POST /claim HTTP/1.1\r\nHost: bus\r\nX-API-KEY: {ROOT}\r\n{first}\r\n\r\n0\r\n\r\n{smuggled}");
         let answer = app.raw(request).await;
         assert!(answer.starts_with("HTTP/1.1 400 "), "{first}: {answer}");
         assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{first}: {answer}");
@@ -174,7 +193,8 @@ async fn two_lengths_at_once_are_refused_and_what_follows_is_not_read_as_a_reque
 #[tokio::test]
 async fn a_body_that_breaks_off_does_nothing() {
     let app = TestApp::with(&[("BUS_REQUEST_TIMEOUT_SECONDS", "1")]).await;
-    let request = format!("POST /intent HTTP/1.1\r\nHost: bus\r\nX-API-KEY: {ROOT}\r\nContent-Length: 1000\r\n\r\n{{\"goal\":");
+    let request =
+        format!("POST /intent HTTP/1.1\r\nHost: bus\r\nX-API-KEY: {ROOT}\r\nContent-Length: 1000\r\n\r\n{{\"goal\":");
     let answer = app.raw(request).await;
     assert!(answer.starts_with("HTTP/1.1 400 ") || answer.starts_with("HTTP/1.1 408 "), "{answer}");
     assert_eq!(app.db.count("intents").await, 0);
@@ -184,7 +204,8 @@ async fn a_body_that_breaks_off_does_nothing() {
 async fn where_https_is_enforced_plain_requests_are_refused_but_for_the_probes() {
     let app = TestApp::with(&[("BUS_ENFORCE_HTTPS", "true"), ("BUS_TRUST_PROXY", "127.0.0.0/8")]).await;
     let through = |client: Client, proto: &str| client.with("x-forwarded-proto", proto);
-    for client in [app.root(), through(app.root(), "http"), through(app.root(), "http, https"), through(app.root(), "")] {
+    for client in [app.root(), through(app.root(), "http"), through(app.root(), "http, https"), through(app.root(), "")]
+    {
         client.publish(intent("greet")).await.refused(403, "https_required");
         client.get("/").await.refused(403, "https_required");
         client.get("/admin/dead").await.refused(403, "https_required");

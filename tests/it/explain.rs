@@ -89,7 +89,8 @@ impl Explainer<'_> {
             worker: worker.name,
             capabilities: &names,
         };
-        let array = |lanes: Vec<i64>| format!("'{{{}}}'", lanes.iter().map(i64::to_string).collect::<Vec<_>>().join(","));
+        let array =
+            |lanes: Vec<i64>| format!("'{{{}}}'", lanes.iter().map(i64::to_string).collect::<Vec<_>>().join(","));
         let text = |text: Option<&str>| text.map_or_else(|| "NULL".to_owned(), |text| format!("'{text}'"));
         let claim = format!(
             "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE {}({}, {}, 'default', {}, {}, '{{{}}}', {TENANT},
@@ -139,7 +140,11 @@ async fn a_claim_touches_as_few_pages_in_front_of_many_that_do_not_match() {
         ("other goal", Rows { goal: "other", ..MATCHING }, PLAIN),
         ("other target", Rows { target: Some("phone"), ..MATCHING }, CAPABLE),
         ("wrong capability", Rows { capability: Some("tpu"), ..MATCHING }, CAPABLE),
-        ("public, wrong capability", Rows { tenant: OTHER, public: true, capability: Some("tpu"), ..MATCHING }, CAPABLE),
+        (
+            "public, wrong capability",
+            Rows { tenant: OTHER, public: true, capability: Some("tpu"), ..MATCHING },
+            CAPABLE,
+        ),
         ("not yet due, higher priority", Rows { priority: 900, due_in: "1 day", ..MATCHING }, PLAIN),
         ("expired, higher priority", Rows { priority: 900, due_in: "-2 days", ..MATCHING }, PLAIN),
         ("any goal: other tenant", Rows { tenant: OTHER, ..MATCHING }, ANY_GOAL),

@@ -195,13 +195,30 @@ async fn goals_of_any_letters_come_back_as_they_are() {
     let app = TestApp::spawn().await;
     let root = app.root();
     let goals = [
-        "🚀🚀", "שלום עולם", "\u{202e}txt.exe", "a\u{0301}", "á", "\u{feff}bom", "<script>alert(1)</script>", "'; DROP TABLE intents; --",
-        "a\nb", "a\tb", "\u{7f}", "%00", "\\u0000", "{own}", "$1", "\u{fffd}", "\u{10ffff}", "İı", "\u{1}",
+        "🚀🚀",
+        "שלום עולם",
+        "\u{202e}txt.exe",
+        "a\u{0301}",
+        "á",
+        "\u{feff}bom",
+        "<script>alert(1)</script>",
+        "'; DROP TABLE intents; --",
+        "a\nb",
+        "a\tb",
+        "\u{7f}",
+        "%00",
+        "\\u0000",
+        "{own}",
+        "$1",
+        "\u{fffd}",
+        "\u{10ffff}",
+        "İı",
+        "\u{1}",
     ];
     for goal in goals {
         let id = root.published(intent(goal)).await;
         assert_eq!(root.status(&id).await.expect(200)["goal"], goal);
-        let query: String = goal.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let query = goal.bytes().fold(String::new(), |query, byte| format!("{query}%{byte:02X}"));
         let claim = root.claimed(&query).await;
         assert_eq!((&claim.id, &claim.body["goal"]), (&id, &json!(goal)));
     }
@@ -232,12 +249,21 @@ async fn text_that_is_no_unicode_is_refused_where_a_name_is_wanted() {
 async fn a_reason_is_readable_whatever_the_worker_sent() {
     let app = TestApp::spawn().await;
     let root = app.root();
-    let reasons =
-        [r#""\ud800 lone""#, r#""nul \u0000""#, "1e400", r#"{"a":[1,2]}"#, r#""\udfff\ud800""#, "\"<b>\u{202e}</b>\"", "[[[[[[[[[[[[1]]]]]]]]]]]]"];
+    let reasons = [
+        r#""\ud800 lone""#,
+        r#""nul \u0000""#,
+        "1e400",
+        r#"{"a":[1,2]}"#,
+        r#""\udfff\ud800""#,
+        "\"<b>\u{202e}</b>\"",
+        "[[[[[[[[[[[[1]]]]]]]]]]]]",
+    ];
     for reason in reasons {
         let id = root.published(intent_with("bytes", json!({"max_attempts": 1}))).await;
         let claim = root.claimed("bytes").await;
-        root.post(&format!("/fail/{id}"), format!(r#"{{"claim_token":"{}","error":{reason}}}"#, claim.token)).await.expect(200);
+        root.post(&format!("/fail/{id}"), format!(r#"{{"claim_token":"{}","error":{reason}}}"#, claim.token))
+            .await
+            .expect(200);
         let error = root.result(&id).await.expect(200)["error"].as_str().unwrap().to_owned();
         assert!(!error.contains('\0'), "{error:?}");
         app.admin().get(&format!("/admin/dead/{id}")).await.expect(200);

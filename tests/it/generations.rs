@@ -45,7 +45,11 @@ async fn a_finish_without_a_token_is_for_those_who_know_no_tokens() {
     let app = TestApp::spawn().await;
     for &(version, second) in DECLARED {
         let client = declaring(&app.root(), version);
-        for (verb, body) in [("fulfill", json!({"result": 1})), ("fail", json!({"error": "no"})), ("extend_claim", json!({"seconds": 60}))] {
+        for (verb, body) in [
+            ("fulfill", json!({"result": 1})),
+            ("fail", json!({"error": "no"})),
+            ("extend_claim", json!({"seconds": 60})),
+        ] {
             app.root().published(intent("greet")).await;
             let claim = client.claimed("greet").await;
             let answer = client.post(&format!("/{verb}/{}", claim.id), body).await;
@@ -67,7 +71,11 @@ async fn a_finish_without_a_body_is_for_those_who_know_no_tokens() {
             app.root().published(intent("greet")).await;
             let claim = client.claimed("greet").await;
             let answer = client.post(&format!("/{verb}/{}", claim.id), "").await;
-            if second && version != Some("7.5") { answer.refused(400, "invalid_request") } else { answer.expect(200).to_string() };
+            if second && version != Some("7.5") {
+                answer.refused(400, "invalid_request")
+            } else {
+                answer.expect(200).to_string()
+            };
         }
     }
 }
@@ -130,7 +138,11 @@ async fn an_idempotency_clash_is_409_under_1_1_and_422_under_2() {
         let client = declaring(&app.root(), version).with("idempotency-key", format!("{version:?}"));
         client.publish(intent("greet")).await.expect(201);
         let clash = client.publish(intent("other")).await;
-        if second { clash.refused(422, "idempotency_conflict") } else { clash.refused(409, "conflict") };
+        if second {
+            clash.refused(422, "idempotency_conflict")
+        } else {
+            clash.refused(409, "conflict")
+        };
     }
 }
 
@@ -139,7 +151,11 @@ async fn the_root_key_makes_keys_under_1_1_only() {
     let app = TestApp::spawn().await;
     for &(version, second) in DECLARED {
         let answer = declaring(&app.root(), version).generate_key("alice").await;
-        if second { answer.refused(403, "forbidden") } else { answer.expect(201).to_string() };
+        if second {
+            answer.refused(403, "forbidden")
+        } else {
+            answer.expect(201).to_string()
+        };
         declaring(&app.admin(), version).generate_key("alice").await.expect(201);
     }
 }
@@ -147,11 +163,21 @@ async fn the_root_key_makes_keys_under_1_1_only() {
 #[tokio::test]
 async fn an_answer_carries_the_version_that_its_client_expects() {
     let app = TestApp::spawn().await;
-    for (version, answered) in
-        [(None, "1.1"), (Some("1.1"), "1.1"), (Some("7.5"), "7.61"), (Some("7.61"), "7.61"), (Some("2.1"), "2.1"), (Some("x"), "1.1")]
-    {
+    for (version, answered) in [
+        (None, "1.1"),
+        (Some("1.1"), "1.1"),
+        (Some("7.5"), "7.61"),
+        (Some("7.61"), "7.61"),
+        (Some("2.1"), "2.1"),
+        (Some("x"), "1.1"),
+    ] {
         let client = declaring(&app.root(), version);
-        let answers = [client.get("/health").await, client.claim("greet").await, client.status("x").await, client.get("/none").await];
+        let answers = [
+            client.get("/health").await,
+            client.claim("greet").await,
+            client.status("x").await,
+            client.get("/none").await,
+        ];
         for answer in answers {
             assert_eq!(answer.header("x-intent-version"), Some(answered), "{version:?}");
         }
@@ -183,7 +209,9 @@ async fn a_wrong_token_is_404_in_every_generation() {
         let client = declaring(&app.root(), version);
         client.published(intent("greet")).await;
         let claim = client.claimed("greet").await;
-        for (verb, body) in [("fulfill", json!({"result": 1})), ("fail", json!({})), ("extend_claim", json!({"seconds": 60}))] {
+        for (verb, body) in
+            [("fulfill", json!({"result": 1})), ("fail", json!({})), ("extend_claim", json!({"seconds": 60}))]
+        {
             let forged = crate::support::Claim { token: "f".repeat(32), ..claim.clone() };
             client.finish(verb, &forged, body).await.refused(404, "not_found");
         }

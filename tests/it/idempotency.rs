@@ -143,7 +143,7 @@ async fn a_repeat_is_answered_at_the_cap_of_open_intents() {
 async fn a_key_has_1_to_255_bytes() {
     let app = TestApp::spawn().await;
     let root = app.root();
-    for key in ["".to_owned(), "k".repeat(256)] {
+    for key in [String::new(), "k".repeat(256)] {
         root.with("idempotency-key", key).publish(intent("greet")).await.refused(400, "invalid_request");
     }
     for key in ["k".repeat(255).into_bytes(), b"with space".to_vec(), b"latin \xe9".to_vec()] {

@@ -100,7 +100,9 @@ async fn a_tenant_at_its_cap(app: &TestApp) -> (Client, [String; 2]) {
     let ids = [alice.published(intent("greet")).await, alice.published(intent("greet")).await];
     let refused = alice.publish(intent("greet")).await;
     refused.refused(429, "limit_exceeded");
-    assert!(refused.header("retry-after").is_some_and(|seconds| seconds.parse::<u64>().is_ok_and(|seconds| seconds > 0)));
+    assert!(
+        refused.header("retry-after").is_some_and(|seconds| seconds.parse::<u64>().is_ok_and(|seconds| seconds > 0))
+    );
     (alice, ids)
 }
 

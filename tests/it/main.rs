@@ -2,10 +2,12 @@
 
 #![allow(
     clippy::expect_used,
+    clippy::format_collect,
     clippy::panic,
     clippy::print_stderr,
+    clippy::similar_names,
     clippy::unwrap_used,
-    reason = "a test fails by panicking, and says why on the terminal"
+    reason = "a test fails by panicking, says why on the terminal, and may spend an allocation"
 )]
 
 mod admin;
@@ -20,9 +22,10 @@ mod intents;
 mod limits;
 mod maintenance;
 mod meta;
+mod model;
+mod processes;
 mod routes;
 mod secrets;
 mod store;
-mod processes;
 mod support;
 mod values;

@@ -108,10 +108,13 @@ async fn the_slot_of_a_ring_is_emptied_once_half_a_turn_before_it_is_used_again(
         ("nonces", 600, "slot, hash", "slot, gen_random_uuid()"),
         ("idempotency_keys", 86_400, "slot, hash, request_hash", "slot, gen_random_uuid(), gen_random_uuid()"),
     ] {
-        let fill = format!("UPDATE ring_slots SET emptied_for = 0; TRUNCATE {ring}; INSERT INTO {ring} ({columns}) SELECT {values} FROM generate_series(0, 3) AS slot");
+        let fill = format!(
+            "UPDATE ring_slots SET emptied_for = 0; TRUNCATE {ring}; INSERT INTO {ring} ({columns}) SELECT {values} FROM generate_series(0, 3) AS slot"
+        );
         // The replica's own first pass may have been here already; then this one takes its place.
         app.db.batch(&format!("{fill}; UPDATE ring_slots SET emptied_for = 0 WHERE ring = '{ring}'")).await;
-        let slot_now = format!("SELECT (floor(extract(epoch FROM clock_timestamp()) / {period})::bigint % 4)::smallint");
+        let slot_now =
+            format!("SELECT (floor(extract(epoch FROM clock_timestamp()) / {period})::bigint % 4)::smallint");
         let before: i16 = app.db.value(&slot_now, &[]).await;
         pass(&app).await;
         let after: i16 = app.db.value(&slot_now, &[]).await;
@@ -126,7 +129,8 @@ async fn the_slot_of_a_ring_is_emptied_once_half_a_turn_before_it_is_used_again(
 #[tokio::test]
 async fn partitions_are_made_for_today_and_the_week_ahead() {
     let app = TestApp::spawn().await;
-    let names = "SELECT array_agg(inhrelid::regclass::text ORDER BY 1) FROM pg_inherits WHERE inhparent = $1::text::regclass";
+    let names =
+        "SELECT array_agg(inhrelid::regclass::text ORDER BY 1) FROM pg_inherits WHERE inhparent = $1::text::regclass";
     for parent in ["payloads", "finished"] {
         let before: Vec<String> = app.db.value(names, &[&parent]).await;
         assert!(before.len() >= 8, "{before:?}");
@@ -203,7 +207,11 @@ async fn a_partition_of_payloads_is_dropped_when_nothing_needs_it_any_more() {
     let uuid = uuid::Uuid::try_parse(&id).unwrap();
     holder.query_one("SELECT id FROM intents WHERE id = $1 FOR UPDATE", &[&uuid]).await.unwrap();
     let done = pass(&app).await;
-    assert_eq!((&done["moved_payloads"], &done["dropped_partitions"]), (&json!(0), &json!(1)), "that of the seventh day");
+    assert_eq!(
+        (&done["moved_payloads"], &done["dropped_partitions"]),
+        (&json!(0), &json!(1)),
+        "that of the seventh day"
+    );
     holder.rollback().await.unwrap();
     let done = pass(&app).await;
     assert_eq!((&done["moved_payloads"], &done["dropped_partitions"]), (&json!(1), &json!(1)), "that of the sixth day");

@@ -69,7 +69,13 @@ async fn every_closed_route_lets_in_who_may_use_it() {
             Access::Admin | Access::Metrics => app.admin(),
         };
         let answer = client.send(route.method, &target(route), "{}").await;
-        assert!(![401, 403, 405].contains(&answer.status) && answer.status < 500, "{} {}: {}", route.method, route.path, answer.status);
+        assert!(
+            ![401, 403, 405].contains(&answer.status) && answer.status < 500,
+            "{} {}: {}",
+            route.method,
+            route.path,
+            answer.status
+        );
     }
 }
 
@@ -99,11 +105,17 @@ async fn the_document_has_every_route_and_no_other() {
     let document = app.nobody().get("/openapi.json").await.expect(200);
     let mut documented = BTreeSet::new();
     for (path, item) in document["paths"].as_object().expect("paths") {
-        for method in item.as_object().expect("a path item").keys().filter(|key| ["get", "post", "put", "delete", "patch"].contains(&key.as_str())) {
+        for method in item
+            .as_object()
+            .expect("a path item")
+            .keys()
+            .filter(|key| ["get", "post", "put", "delete", "patch"].contains(&key.as_str()))
+        {
             documented.insert((method.to_uppercase(), path.clone()));
         }
     }
-    let routes: BTreeSet<_> = ROUTES.iter().map(|route| (route.method.to_owned(), documented_path(route.path))).collect();
+    let routes: BTreeSet<_> =
+        ROUTES.iter().map(|route| (route.method.to_owned(), documented_path(route.path))).collect();
     assert_eq!(documented, routes);
 }
 
@@ -114,7 +126,9 @@ async fn every_closed_route_says_in_the_document_how_to_get_in() {
     for route in ROUTES {
         let operation = &document["paths"][documented_path(route.path)][route.method.to_lowercase()];
         let security = operation.get("security").or_else(|| document.get("security"));
-        let closed = security.and_then(Value::as_array).is_some_and(|ways| !ways.is_empty() && ways.iter().all(|way| way != &serde_json::json!({})));
+        let closed = security
+            .and_then(Value::as_array)
+            .is_some_and(|ways| !ways.is_empty() && ways.iter().all(|way| way != &serde_json::json!({})));
         assert_eq!(closed, route.access != Access::Open, "{} {}: {security:?}", route.method, route.path);
     }
 }

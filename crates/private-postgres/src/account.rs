@@ -32,18 +32,11 @@ pub(crate) fn is_root() -> bool {
 impl Account {
     /// The account for a data folder: as root the owner of `pgdata` where there is one already, else by name.
     pub(crate) fn choose(pgdata: Option<&Path>) -> Result<Self, Error> {
-        let owner = pgdata.and_then(|folder| {
-            fs::metadata(folder)
-                .ok()
-                .map(|meta| (folder, meta.uid(), meta.gid()))
-        });
+        let owner = pgdata.and_then(|folder| fs::metadata(folder).ok().map(|meta| (folder, meta.uid(), meta.gid())));
         if !is_root() {
             let us = rustix::process::geteuid().as_raw();
             return match owner {
-                Some((folder, owner, _)) if owner != us => Err(Error::OtherOwner {
-                    folder: folder.to_owned(),
-                    owner,
-                }),
+                Some((folder, owner, _)) if owner != us => Err(Error::OtherOwner { folder: folder.to_owned(), owner }),
                 _ => Ok(Self::Ours),
             };
         }
@@ -65,8 +58,9 @@ impl Account {
     pub(crate) fn own(self, path: &Path) -> Result<(), Error> {
         match self {
             Self::Ours => Ok(()),
-            Self::Other { uid, gid } => chown(path, Some(uid), Some(gid))
-                .map_err(Error::io(format!("chown {}", path.display()))),
+            Self::Other { uid, gid } => {
+                chown(path, Some(uid), Some(gid)).map_err(Error::io(format!("chown {}", path.display())))
+            }
         }
     }
 
@@ -82,11 +76,7 @@ impl Account {
     /// system itself. Goes by the mode bits, so an access list that would allow it is not seen.
     pub(crate) fn check_reach(self, folder: &Path) -> Result<(), Error> {
         match self.blocked_at(folder) {
-            Some(blocked) => Err(Error::Blocked {
-                uid: self.uid(),
-                folder: folder.to_owned(),
-                blocked,
-            }),
+            Some(blocked) => Err(Error::Blocked { uid: self.uid(), folder: folder.to_owned(), blocked }),
             None => Ok(()),
         }
     }
@@ -133,18 +123,9 @@ mod tests {
     #[test]
     fn root_steps_down_to_postgres_or_else_nobody() {
         let nobody = "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65533:n:/:/x";
-        assert_eq!(
-            in_passwd(nobody),
-            Some(Account::Other {
-                uid: 65534,
-                gid: 65533
-            })
-        );
+        assert_eq!(in_passwd(nobody), Some(Account::Other { uid: 65534, gid: 65533 }));
         let both = format!("{nobody}\npostgres:x:101:104::/var/lib/postgresql:/bin/bash\n");
-        assert_eq!(
-            in_passwd(&both),
-            Some(Account::Other { uid: 101, gid: 104 })
-        );
+        assert_eq!(in_passwd(&both), Some(Account::Other { uid: 101, gid: 104 }));
         assert_eq!(in_passwd("root:x:0:0::/root:/bin/sh\nbroken\n"), None);
     }
 
@@ -155,19 +136,10 @@ mod tests {
         let deep = base.path().join("closed/open");
         fs::create_dir_all(&deep)?;
         fs::set_permissions(base.path(), fs::Permissions::from_mode(0o755))?;
-        let stranger = Account::Other {
-            uid: 54321,
-            gid: 54321,
-        };
+        let stranger = Account::Other { uid: 54321, gid: 54321 };
         assert_eq!(stranger.blocked_at(&deep), None);
-        fs::set_permissions(
-            base.path().join("closed"),
-            fs::Permissions::from_mode(0o700),
-        )?;
-        assert_eq!(
-            stranger.blocked_at(&deep),
-            Some(base.path().canonicalize()?.join("closed"))
-        );
+        fs::set_permissions(base.path().join("closed"), fs::Permissions::from_mode(0o700))?;
+        assert_eq!(stranger.blocked_at(&deep), Some(base.path().canonicalize()?.join("closed")));
         Ok(())
     }
 }

@@ -39,8 +39,7 @@ impl Binaries {
     /// The programs in `folder`, or why they will not do.
     pub(crate) fn inspect(folder: &Path) -> Result<Self, String> {
         // A link in /usr/local/bin may stand alone: `initdb` and the libraries are beside what it points at.
-        let postgres = fs::canonicalize(folder.join("postgres"))
-            .map_err(|_| "no `postgres` in it".to_owned())?;
+        let postgres = fs::canonicalize(folder.join("postgres")).map_err(|_| "no `postgres` in it".to_owned())?;
         let dir = postgres.parent().unwrap_or(folder).to_owned();
         if !dir.join("initdb").is_file() {
             return Err(format!("no `initdb` in {}", dir.display()));
@@ -50,23 +49,14 @@ impl Binaries {
             .stdin(Stdio::null())
             .output()
             .map_err(|error| format!("cannot run {}: {error}", postgres.display()))?;
-        let (version, major) =
-            parse_version(&String::from_utf8_lossy(&said.stdout)).ok_or_else(|| {
-                let complaint = String::from_utf8_lossy(&said.stderr);
-                format!(
-                    "{} does not tell its version: {}",
-                    postgres.display(),
-                    complaint.trim()
-                )
-            })?;
+        let (version, major) = parse_version(&String::from_utf8_lossy(&said.stdout)).ok_or_else(|| {
+            let complaint = String::from_utf8_lossy(&said.stderr);
+            format!("{} does not tell its version: {}", postgres.display(), complaint.trim())
+        })?;
         if major < MINIMUM_MAJOR {
             return Err(format!("Postgres {version} in {}", dir.display()));
         }
-        Ok(Self {
-            dir,
-            version,
-            major,
-        })
+        Ok(Self { dir, version, major })
     }
 }
 
@@ -74,10 +64,7 @@ impl Binaries {
 /// installed and none was fetched before. A caller asks before it allows that ([`Fetch`](crate::Fetch)).
 #[must_use]
 pub fn needs_fetch() -> bool {
-    matches!(
-        Search::of_this_machine().run(),
-        Err(Error::NoPostgres { .. })
-    )
+    matches!(Search::of_this_machine().run(), Err(Error::NoPostgres { .. }))
 }
 
 /// The places to look in.
@@ -93,14 +80,9 @@ impl Search {
     /// What this machine and this process's environment offer.
     pub(crate) fn of_this_machine() -> Self {
         Self {
-            named: env::var_os("BUS_PG_BIN")
-                .filter(|value| !value.is_empty())
-                .map(PathBuf::from),
+            named: env::var_os("BUS_PG_BIN").filter(|value| !value.is_empty()).map(PathBuf::from),
             path: env::var_os("PATH"),
-            packaged: PACKAGED
-                .iter()
-                .flat_map(|(parent, prefix)| newest_first(Path::new(parent), prefix))
-                .collect(),
+            packaged: PACKAGED.iter().flat_map(|(parent, prefix)| newest_first(Path::new(parent), prefix)).collect(),
             fetched: fetch::cache_dir().ok().map(|cache| fetch::bin_dir(&cache)),
             account: Account::choose(None).unwrap_or(Account::Ours),
         }
@@ -114,10 +96,8 @@ impl Search {
                 .map_err(|why| Error::NamedBinaries { folder, why });
         }
         let path = self.path.unwrap_or_default();
-        let candidates = env::split_paths(&path)
-            .filter(|folder| folder.is_absolute())
-            .chain(self.packaged)
-            .chain(self.fetched);
+        let candidates =
+            env::split_paths(&path).filter(|folder| folder.is_absolute()).chain(self.packaged).chain(self.fetched);
         let mut refused = Vec::new();
         for folder in candidates.filter(|folder| folder.join("postgres").exists()) {
             match Binaries::inspect(&folder).and_then(|found| reachable(found, self.account)) {
@@ -126,11 +106,7 @@ impl Search {
                 Err(why) => refused.push(why),
             }
         }
-        let found = if refused.is_empty() {
-            String::new()
-        } else {
-            format!(" (found: {})", refused.join("; "))
-        };
+        let found = if refused.is_empty() { String::new() } else { format!(" (found: {})", refused.join("; ")) };
         Err(Error::NoPostgres { found })
     }
 }
@@ -155,12 +131,7 @@ fn newest_first(parent: &Path, prefix: &str) -> Vec<PathBuf> {
         .flatten()
         .flatten()
         .filter_map(|entry| {
-            let version = entry
-                .file_name()
-                .to_str()?
-                .strip_prefix(prefix)?
-                .parse()
-                .ok()?;
+            let version = entry.file_name().to_str()?.strip_prefix(prefix)?.parse().ok()?;
             Some((version, entry.path().join("bin")))
         })
         .collect();
@@ -170,14 +141,8 @@ fn newest_first(parent: &Path, prefix: &str) -> Vec<PathBuf> {
 
 /// From `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`; a development version has only `19devel`.
 fn parse_version(said: &str) -> Option<(String, u32)> {
-    let version = said
-        .split_once("(PostgreSQL) ")?
-        .1
-        .split_whitespace()
-        .next()?;
-    let digits = version
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(version.len());
+    let version = said.split_once("(PostgreSQL) ")?.1.split_whitespace().next()?;
+    let digits = version.find(|c: char| !c.is_ascii_digit()).unwrap_or(version.len());
     let major = version.get(..digits)?.parse().ok()?;
     Some((version.to_owned(), major))
 }
@@ -196,10 +161,7 @@ mod tests {
         fs::create_dir_all(bin)?;
         fs::write(bin.join("initdb"), "")?;
         let postgres = bin.join("postgres");
-        fs::write(
-            &postgres,
-            format!("#!/bin/sh\necho 'postgres (PostgreSQL) {version} (Some OS)'\n"),
-        )?;
+        fs::write(&postgres, format!("#!/bin/sh\necho 'postgres (PostgreSQL) {version} (Some OS)'\n"))?;
         fs::set_permissions(postgres, fs::Permissions::from_mode(0o755))
     }
 
@@ -216,33 +178,25 @@ mod tests {
     #[test]
     fn versions_are_read_in_every_shape_they_come_in() {
         let parse = |said| parse_version(said).map(|(_, major)| major);
-        assert_eq!(
-            parse("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"),
-            Some(15)
-        );
+        assert_eq!(parse("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"), Some(15));
         assert_eq!(parse("postgres (PostgreSQL) 19devel\n"), Some(19));
         assert_eq!(parse("postgres (EnterpriseDB) x"), None);
     }
 
     #[test]
-    fn a_link_on_the_path_leads_to_the_folder_with_initdb() -> Result<(), Box<dyn std::error::Error>>
-    {
+    fn a_link_on_the_path_leads_to_the_folder_with_initdb() -> Result<(), Box<dyn std::error::Error>> {
         let base = tempfile::tempdir()?;
         let (real, links) = (base.path().join("real"), base.path().join("links"));
         fake(&real, "16.2")?;
         fs::create_dir(&links)?;
         symlink(real.join("postgres"), links.join("postgres"))?;
         let found = search(&[&links], &base.path().join("none")).run()?;
-        assert_eq!(
-            (found.dir, found.version.as_str(), found.major),
-            (real.canonicalize()?, "16.2", 16)
-        );
+        assert_eq!((found.dir, found.version.as_str(), found.major), (real.canonicalize()?, "16.2", 16));
         Ok(())
     }
 
     #[test]
-    fn the_newest_package_wins_and_one_too_old_is_passed_over()
-    -> Result<(), Box<dyn std::error::Error>> {
+    fn the_newest_package_wins_and_one_too_old_is_passed_over() -> Result<(), Box<dyn std::error::Error>> {
         let base = tempfile::tempdir()?;
         let (old, packaged) = (base.path().join("old"), base.path().join("packaged"));
         fake(&old, "13.4")?;
@@ -251,15 +205,8 @@ mod tests {
         }
         assert_eq!(search(&[&old], &packaged).run()?.version, "17.1");
 
-        let refused = search(&[&old], &base.path().join("none"))
-            .run()
-            .map_err(|error| error.to_string());
-        assert!(
-            refused
-                .as_ref()
-                .is_err_and(|text| text.contains("found: Postgres 13.4 in")),
-            "{refused:?}"
-        );
+        let refused = search(&[&old], &base.path().join("none")).run().map_err(|error| error.to_string());
+        assert!(refused.as_ref().is_err_and(|text| text.contains("found: Postgres 13.4 in")), "{refused:?}");
         Ok(())
     }
 
@@ -269,15 +216,8 @@ mod tests {
         let (good, named) = (base.path().join("good"), base.path().join("named"));
         fake(&good, "17.0")?;
         fake(&named, "14.9")?;
-        let refused = Search {
-            named: Some(named),
-            ..search(&[&good], &good)
-        }
-        .run();
-        assert!(
-            matches!(refused, Err(Error::NamedBinaries { .. })),
-            "{refused:?}"
-        );
+        let refused = Search { named: Some(named), ..search(&[&good], &good) }.run();
+        assert!(matches!(refused, Err(Error::NamedBinaries { .. })), "{refused:?}");
         Ok(())
     }
 }

@@ -28,10 +28,7 @@ pub(crate) const STOP_SERVER: Escalation = &[
 ];
 
 /// `initdb` has nothing to lose: what it made is thrown away.
-const STOP_INITDB: Escalation = &[
-    (Signal::TERM, Duration::from_secs(2)),
-    (Signal::KILL, Duration::from_secs(2)),
-];
+const STOP_INITDB: Escalation = &[(Signal::TERM, Duration::from_secs(2)), (Signal::KILL, Duration::from_secs(2))];
 
 /// For `initdb`, and for a start that may have to recover from a crash first. Seconds.
 const PATIENCE: u64 = 120;
@@ -75,15 +72,10 @@ impl<'a> Cluster<'a> {
             return self.initdb(&pgdata);
         }
         let version = pgdata.join("PG_VERSION");
-        let made_by = fs::read_to_string(&version)
-            .map_err(Error::io(format!("reading {}", version.display())))?;
+        let made_by = fs::read_to_string(&version).map_err(Error::io(format!("reading {}", version.display())))?;
         if made_by.trim() != self.major.to_string() {
             let made_by = made_by.trim().to_owned();
-            return Err(Error::OtherVersion {
-                folder: self.home.to_owned(),
-                made_by,
-                found: self.major,
-            });
+            return Err(Error::OtherVersion { folder: self.home.to_owned(), made_by, found: self.major });
         }
         pidfile::reclaim(&pgdata)
     }
@@ -95,33 +87,14 @@ impl<'a> Cluster<'a> {
         let tell = || Error::io(format!("making {}", fresh.0.display()));
         fs::create_dir(&fresh.0).map_err(tell())?;
         self.account.own(&fresh.0)?;
-        let flags = [
-            "--no-sync",
-            "--no-clean",
-            "--no-instructions",
-            "--encoding=UTF8",
-            "--locale=C",
-        ];
-        let access = [
-            "--auth-local=trust".to_owned(),
-            "--auth-host=reject".to_owned(),
-            format!("--username={USER}"),
-        ];
-        let mut args: Vec<OsString> = flags
-            .iter()
-            .map(OsString::from)
-            .chain(access.map(OsString::from))
-            .collect();
+        let flags = ["--no-sync", "--no-clean", "--no-instructions", "--encoding=UTF8", "--locale=C"];
+        let access = ["--auth-local=trust".to_owned(), "--auth-host=reject".to_owned(), format!("--username={USER}")];
+        let mut args: Vec<OsString> = flags.iter().map(OsString::from).chain(access.map(OsString::from)).collect();
         args.extend(["-D".into(), fresh.0.clone().into()]);
         let mut process = self.spawn("initdb", args, STOP_INITDB)?;
         let deadline = Instant::now() + Duration::from_secs(PATIENCE);
-        match process
-            .wait(Some(deadline))
-            .map_err(Error::io("waiting for initdb"))?
-        {
-            Waited::Ended(status) if status.success() => {
-                fs::rename(&fresh.0, pgdata).map_err(tell())
-            }
+        match process.wait(Some(deadline)).map_err(Error::io("waiting for initdb"))? {
+            Waited::Ended(status) if status.success() => fs::rename(&fresh.0, pgdata).map_err(tell()),
             Waited::Ended(status) => Err(self.died("initdb", status)),
             Waited::TimedOut => Err(self.too_slow("initdb")),
             Waited::Stopped => Err(Error::Interrupted),
@@ -144,10 +117,7 @@ impl<'a> Cluster<'a> {
             args.extend(["-c".into(), setting.clone()]);
         }
         let process = self.spawn("postgres", args, STOP_SERVER)?;
-        let mut server = Server {
-            cluster: self,
-            process,
-        };
+        let mut server = Server { cluster: self, process };
         let deadline = Instant::now() + Duration::from_secs(PATIENCE);
         while !server.is_ready() {
             if let Some(status) = server.ended()? {
@@ -163,51 +133,26 @@ impl<'a> Cluster<'a> {
         Ok(server)
     }
 
-    fn spawn(
-        &self,
-        program: &str,
-        args: Vec<OsString>,
-        escalation: Escalation,
-    ) -> Result<Process<'a>, Error> {
+    fn spawn(&self, program: &str, args: Vec<OsString>, escalation: Escalation) -> Result<Process<'a>, Error> {
         let path = self.bin.join(program);
         let tell = Error::io(format!("starting {}", path.display()));
-        let program = Program {
-            path,
-            args,
-            account: self.account,
-            log: &self.log()?,
-        };
-        Ok(Process::new(
-            program.spawn().map_err(tell)?,
-            self.events,
-            escalation,
-        ))
+        let program = Program { path, args, account: self.account, log: &self.log()? };
+        Ok(Process::new(program.spawn().map_err(tell)?, self.events, escalation))
     }
 
     fn died(&self, program: &'static str, status: ExitStatus) -> Error {
-        Error::Died {
-            program,
-            status: status.to_string(),
-            log: self.log_tail(),
-        }
+        Error::Died { program, status: status.to_string(), log: self.log_tail() }
     }
 
     fn too_slow(&self, program: &'static str) -> Error {
-        Error::TooSlow {
-            program,
-            seconds: PATIENCE,
-            log: self.log_tail(),
-        }
+        Error::TooSlow { program, seconds: PATIENCE, log: self.log_tail() }
     }
 
     fn log_tail(&self) -> String {
         let log = fs::read(self.log_path()).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
         let lines: Vec<_> = log.lines().collect();
-        lines
-            .get(lines.len().saturating_sub(20)..)
-            .unwrap_or_default()
-            .join("\n")
+        lines.get(lines.len().saturating_sub(20)..).unwrap_or_default().join("\n")
     }
 }
 
@@ -228,18 +173,12 @@ impl Server<'_> {
     }
 
     fn ended(&mut self) -> Result<Option<ExitStatus>, Error> {
-        self.process
-            .ended()
-            .map_err(Error::io("looking after postgres"))
+        self.process.ended().map_err(Error::io("looking after postgres"))
     }
 
     /// Returns once told to stop; an end of the server's own is an error.
     pub(crate) fn serve(mut self) -> Result<(), Error> {
-        match self
-            .process
-            .wait(None)
-            .map_err(Error::io("looking after postgres"))?
-        {
+        match self.process.wait(None).map_err(Error::io("looking after postgres"))? {
             Waited::Ended(status) => Err(self.cluster.died("postgres", status)),
             Waited::Stopped | Waited::TimedOut => Ok(()),
         }

@@ -19,9 +19,7 @@ pub enum Error {
         found: String,
     },
     /// `BUS_PG_BIN` names a folder that will not do.
-    #[error(
-        "BUS_PG_BIN={folder}: {why}; name the folder of a Postgres server's `postgres` and `initdb`"
-    )]
+    #[error("BUS_PG_BIN={folder}: {why}; name the folder of a Postgres server's `postgres` and `initdb`")]
     NamedBinaries {
         /// The folder as given.
         folder: PathBuf,
@@ -52,9 +50,7 @@ pub enum Error {
     Reported(String),
 
     /// A kept folder serves somebody else.
-    #[error(
-        "the data folder {folder} is already in use by pid {pid}: stop that process, or give another folder"
-    )]
+    #[error("the data folder {folder} is already in use by pid {pid}: stop that process, or give another folder")]
     InUse {
         /// The folder.
         folder: PathBuf,
@@ -91,9 +87,7 @@ pub enum Error {
         blocked: PathBuf,
     },
     /// The kept data belongs to another user.
-    #[error(
-        "the data in {folder} belongs to uid {owner}: run as that user or as root, or give another folder"
-    )]
+    #[error("the data in {folder} belongs to uid {owner}: run as that user or as root, or give another folder")]
     OtherOwner {
         /// The folder.
         folder: PathBuf,

@@ -30,16 +30,12 @@ impl Events {
     /// Starts to listen, from now on and for the life of the process.
     pub(crate) fn listen() -> Result<Self, Error> {
         let (sender, receiver) = mpsc::channel();
-        let mut signals = Signals::new([SIGCHLD, SIGTERM, SIGINT, SIGHUP])
-            .map_err(Error::io("listening for signals"))?;
+        let mut signals =
+            Signals::new([SIGCHLD, SIGTERM, SIGINT, SIGHUP]).map_err(Error::io("listening for signals"))?;
         let on_signal = sender.clone();
         thread::spawn(move || {
             for signal in signals.forever() {
-                let event = if signal == SIGCHLD {
-                    Event::Look
-                } else {
-                    Event::Stop
-                };
+                let event = if signal == SIGCHLD { Event::Look } else { Event::Stop };
                 if on_signal.send(event).is_err() {
                     break;
                 }

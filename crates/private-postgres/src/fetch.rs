@@ -68,18 +68,11 @@ pub fn fetch_into(cache: &Path) -> Result<Binaries, Error> {
         return Ok(found);
     }
     for entry in fs::read_dir(cache).map_err(io())?.flatten() {
-        if entry
-            .file_name()
-            .as_encoded_bytes()
-            .starts_with(PART.as_bytes())
-        {
+        if entry.file_name().as_encoded_bytes().starts_with(PART.as_bytes()) {
             fs::remove_dir_all(entry.path()).map_err(io())?;
         }
     }
-    let part = tempfile::Builder::new()
-        .prefix(PART)
-        .tempdir_in(cache)
-        .map_err(io())?;
+    let part = tempfile::Builder::new().prefix(PART).tempdir_in(cache).map_err(io())?;
     let tree = part.path().join(FOLDER);
     install(part.path(), &tree, &HASHES)?;
     // A umask of 077 would leave it closed to the account that runs Postgres.
@@ -113,18 +106,9 @@ fn install(scratch: &Path, target: &Path, hashes: &[&str]) -> Result<(), Error> 
         // Writing to a String cannot fail.
         let _ = write!(line, " --hash=sha256:{hash}");
     }
-    fs::write(&requirements, line)
-        .map_err(Error::io(format!("writing {}", requirements.display())))?;
+    fs::write(&requirements, line).map_err(Error::io(format!("writing {}", requirements.display())))?;
     let output = run(pip()
-        .args([
-            "install",
-            "--quiet",
-            "--no-deps",
-            "--require-hashes",
-            "--only-binary",
-            ":all:",
-            "--no-compile",
-        ])
+        .args(["install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:", "--no-compile"])
         .arg("--target")
         .arg(target)
         .arg("-r")
@@ -151,12 +135,8 @@ fn failed_with(output: &Output) -> Result<(), Error> {
     }
     let said = String::from_utf8_lossy(&output.stderr);
     let lines = || said.lines().map(str::trim).filter(|line| !line.is_empty());
-    let last = lines()
-        .rfind(|line| line.starts_with("ERROR"))
-        .or_else(|| lines().next_back());
-    Err(refused(
-        last.map_or_else(|| output.status.to_string(), str::to_owned),
-    ))
+    let last = lines().rfind(|line| line.starts_with("ERROR")).or_else(|| lines().next_back());
+    Err(refused(last.map_or_else(|| output.status.to_string(), str::to_owned)))
 }
 
 fn refused(why: String) -> Error {
@@ -173,12 +153,7 @@ mod tests {
         let target = scratch.path().join("tree");
         let wrong = ["0000000000000000000000000000000000000000000000000000000000000000"];
         let refused = install(scratch.path(), &target, &wrong).map_err(|error| error.to_string());
-        assert!(
-            refused
-                .as_ref()
-                .is_err_and(|text| text.contains("DO NOT MATCH THE HASHES")),
-            "{refused:?}"
-        );
+        assert!(refused.as_ref().is_err_and(|text| text.contains("DO NOT MATCH THE HASHES")), "{refused:?}");
         assert!(!target.join(BIN).exists());
         Ok(())
     }

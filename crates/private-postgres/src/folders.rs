@@ -38,17 +38,12 @@ const LAST_RITES: Duration = Duration::from_secs(25);
 
 /// `$variable` when it is absolute, as its specification asks, else `~/below_home`.
 pub(crate) fn user_dir(variable: &str, below_home: &str) -> Result<PathBuf, Error> {
-    if let Some(dir) = env::var_os(variable)
-        .map(PathBuf::from)
-        .filter(|dir| dir.is_absolute())
-    {
+    if let Some(dir) = env::var_os(variable).map(PathBuf::from).filter(|dir| dir.is_absolute()) {
         return Ok(dir);
     }
     let home = env::home_dir().filter(|home| home.is_absolute());
     home.map(|home| home.join(below_home)).ok_or_else(|| {
-        Error::io(format!(
-            "finding a folder of one's own: set HOME or {variable}"
-        ))(io::ErrorKind::NotFound.into())
+        Error::io(format!("finding a folder of one's own: set HOME or {variable}"))(io::ErrorKind::NotFound.into())
     })
 }
 
@@ -86,12 +81,7 @@ impl Kept {
         let folder = fs::canonicalize(folder).map_err(tell())?;
         let known = ["guard.lock", "pgdata.new", "lost+found"];
         let foreign = |entry: fs::DirEntry| known.iter().all(|name| entry.file_name() != *name);
-        if !folder.join("pgdata").exists()
-            && fs::read_dir(&folder)
-                .map_err(tell())?
-                .flatten()
-                .any(foreign)
-        {
+        if !folder.join("pgdata").exists() && fs::read_dir(&folder).map_err(tell())?.flatten().any(foreign) {
             return Err(Error::ForeignFolder(folder));
         }
         let path = folder.join("guard.lock");
@@ -108,9 +98,7 @@ impl Kept {
             let TryLockError::WouldBlock = error else {
                 return Err(tell()(error.into()));
             };
-            let pid = fs::read_to_string(&path)
-                .ok()
-                .and_then(|text| text.trim().parse().ok());
+            let pid = fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok());
             // Without an id, its holder is about to write it.
             if pid.is_some_and(is_alive) || Instant::now() > deadline {
                 let pid = pid.unwrap_or(0);
@@ -118,13 +106,8 @@ impl Kept {
             }
             thread::sleep(Duration::from_millis(10));
         }
-        lock.set_len(0)
-            .and_then(|()| writeln!(lock, "{}", parent_id()))
-            .map_err(tell())?;
-        Ok(Self {
-            folder,
-            _lock: lock,
-        })
+        lock.set_len(0).and_then(|()| writeln!(lock, "{}", parent_id())).map_err(tell())?;
+        Ok(Self { folder, _lock: lock })
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -210,11 +193,7 @@ fn base(account: Account) -> PathBuf {
 fn sweep(base: &Path, account: Account) {
     let ours = [rustix::process::geteuid().as_raw(), account.uid()];
     for entry in fs::read_dir(base).into_iter().flatten().flatten() {
-        if !entry
-            .file_name()
-            .as_encoded_bytes()
-            .starts_with(RUN_PREFIX.as_bytes())
-        {
+        if !entry.file_name().as_encoded_bytes().starts_with(RUN_PREFIX.as_bytes()) {
             continue;
         }
         let Ok(meta) = entry.metadata() else { continue };
@@ -226,9 +205,7 @@ fn sweep(base: &Path, account: Account) {
             continue;
         };
         if lock.try_lock().is_ok()
-            && ["pgdata", "pgdata.new"]
-                .iter()
-                .all(|data| pidfile::reclaim(&folder.join(data)).is_ok())
+            && ["pgdata", "pgdata.new"].iter().all(|data| pidfile::reclaim(&folder.join(data)).is_ok())
         {
             remove(&folder);
         }
@@ -240,8 +217,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_folder_of_a_dead_guard_is_cleared_away_and_a_living_ones_is_not()
-    -> Result<(), Box<dyn std::error::Error>> {
+    fn a_run_folder_of_a_dead_guard_is_cleared_away_and_a_living_ones_is_not() -> Result<(), Box<dyn std::error::Error>>
+    {
         let base = tempfile::tempdir()?;
         let (dead, alive, other) = (
             base.path().join("private-postgres-dead"),
@@ -254,10 +231,7 @@ mod tests {
         let lock = File::open(&alive)?;
         lock.try_lock()?;
         sweep(base.path(), Account::Ours);
-        assert_eq!(
-            (dead.exists(), alive.exists(), other.exists()),
-            (false, true, true)
-        );
+        assert_eq!((dead.exists(), alive.exists(), other.exists()), (false, true, true));
         Ok(())
     }
 
@@ -265,10 +239,7 @@ mod tests {
     fn a_folder_with_other_things_in_it_is_refused() -> Result<(), Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
         fs::write(folder.path().join("thesis.tex"), "")?;
-        assert!(matches!(
-            Kept::open(folder.path()),
-            Err(Error::ForeignFolder(_))
-        ));
+        assert!(matches!(Kept::open(folder.path()), Err(Error::ForeignFolder(_))));
         assert!(!folder.path().join("guard.lock").exists());
         Ok(())
     }

@@ -42,12 +42,7 @@ pub(crate) struct Orders {
 
 impl Orders {
     pub(crate) fn into_fields(self) -> Vec<OsString> {
-        let mut fields = vec![
-            SERVE.into(),
-            self.bin,
-            self.major.to_string().into(),
-            self.kept,
-        ];
+        let mut fields = vec![SERVE.into(), self.bin, self.major.to_string().into(), self.kept];
         fields.extend(self.settings);
         fields
     }
@@ -57,12 +52,7 @@ impl Orders {
             return None;
         };
         let major = major.to_str()?.parse().ok()?;
-        Some(Self {
-            bin: bin.clone(),
-            major,
-            kept: kept.clone(),
-            settings: settings.to_vec(),
-        })
+        Some(Self { bin: bin.clone(), major, kept: kept.clone(), settings: settings.to_vec() })
     }
 }
 
@@ -70,31 +60,23 @@ impl Orders {
 /// what it returns. It takes its orders from standard input and answers on standard output.
 #[must_use]
 pub fn run() -> ExitCode {
-    let orders = wire::read(io::stdin().lock())
-        .ok()
-        .flatten()
-        .unwrap_or_default();
+    let orders = wire::read(io::stdin().lock()).ok().flatten().unwrap_or_default();
     match orders.split_first() {
         Some((word, rest)) if word == launch::LAUNCH => launch::become_program(rest),
-        Some((word, rest)) if word == SERVE => {
-            match Orders::from_fields(rest).map(|orders| serve(&orders)) {
-                Some(Ok(())) => ExitCode::SUCCESS,
-                Some(Err(error)) => {
-                    answer(&[OsStr::new(FAILED), error.to_string().as_ref()]);
-                    ExitCode::FAILURE
-                }
-                None => misused(),
+        Some((word, rest)) if word == SERVE => match Orders::from_fields(rest).map(|orders| serve(&orders)) {
+            Some(Ok(())) => ExitCode::SUCCESS,
+            Some(Err(error)) => {
+                answer(&[OsStr::new(FAILED), error.to_string().as_ref()]);
+                ExitCode::FAILURE
             }
-        }
+            None => misused(),
+        },
         _ => misused(),
     }
 }
 
 fn misused() -> ExitCode {
-    let _ = writeln!(
-        io::stderr(),
-        "this command is for intent-bus itself; it takes its orders from standard input"
-    );
+    let _ = writeln!(io::stderr(), "this command is for intent-bus itself; it takes its orders from standard input");
     ExitCode::from(2)
 }
 
@@ -104,14 +86,8 @@ fn serve(orders: &Orders) -> Result<(), Error> {
     #[cfg(target_os = "linux")]
     let _ = rustix::thread::set_name(c"postgres-guard");
     let events = Events::listen()?;
-    let kept = (!orders.kept.is_empty())
-        .then(|| Kept::open(Path::new(&orders.kept)))
-        .transpose()?;
-    let account = Account::choose(
-        kept.as_ref()
-            .map(|kept| kept.folder().join("pgdata"))
-            .as_deref(),
-    )?;
+    let kept = (!orders.kept.is_empty()).then(|| Kept::open(Path::new(&orders.kept))).transpose()?;
+    let account = Account::choose(kept.as_ref().map(|kept| kept.folder().join("pgdata")).as_deref())?;
     if let Some(kept) = &kept {
         account.check_reach(kept.folder())?;
     }
@@ -126,11 +102,7 @@ fn serve(orders: &Orders) -> Result<(), Error> {
     };
     cluster.prepare()?;
     let server = cluster.start(&orders.settings)?;
-    answer(&[
-        OsStr::new(READY),
-        run.path().as_os_str(),
-        server.id().to_string().as_ref(),
-    ]);
+    answer(&[OsStr::new(READY), run.path().as_os_str(), server.id().to_string().as_ref()]);
     server.serve()
 }
 

@@ -34,11 +34,7 @@ impl Program<'_> {
     /// Starts it, tied to this thread's life where the system can.
     pub(crate) fn spawn(&self) -> io::Result<Child> {
         match self.spawn_tied() {
-            Err(_) => self
-                .command(self.path.as_os_str())?
-                .args(&self.args)
-                .stdin(Stdio::null())
-                .spawn(),
+            Err(_) => self.command(self.path.as_os_str())?.args(&self.args).stdin(Stdio::null()).spawn(),
             tied => tied,
         }
     }
@@ -47,16 +43,9 @@ impl Program<'_> {
         if !cfg!(target_os = "linux") {
             return Err(io::ErrorKind::Unsupported.into());
         }
-        let mut launcher = self
-            .command("/proc/self/exe".as_ref())?
-            .args(env::args_os().skip(1))
-            .stdin(Stdio::piped())
-            .spawn()?;
-        let mut orders = vec![
-            OsString::from(LAUNCH),
-            process::id().to_string().into(),
-            self.path.clone().into(),
-        ];
+        let mut launcher =
+            self.command("/proc/self/exe".as_ref())?.args(env::args_os().skip(1)).stdin(Stdio::piped()).spawn()?;
+        let mut orders = vec![OsString::from(LAUNCH), process::id().to_string().into(), self.path.clone().into()];
         orders.extend(self.args.iter().cloned());
         if let Some(pipe) = launcher.stdin.take() {
             wire::write(pipe, &orders)?;
@@ -73,9 +62,7 @@ impl Program<'_> {
         }
         // A named time zone also spares initdb a search through all of them, 150 ms of it.
         command.env("LC_ALL", "C").env("TZ", "UTC").current_dir("/");
-        command
-            .stdout(self.log.try_clone()?)
-            .stderr(self.log.try_clone()?);
+        command.stdout(self.log.try_clone()?).stderr(self.log.try_clone()?);
         self.account.apply(&mut command);
         Ok(command)
     }

@@ -31,10 +31,7 @@ impl Guard {
     /// This very executable, with `name` as its only argument.
     pub fn subcommand(name: &str) -> Result<Self, Error> {
         let program = env::current_exe().map_err(Error::io("finding this executable"))?;
-        Ok(Self {
-            program,
-            args: vec![name.into()],
-        })
+        Ok(Self { program, args: vec![name.into()] })
     }
 }
 
@@ -57,49 +54,21 @@ impl Options {
     /// A durable server with default settings, of a Postgres that is installed.
     #[must_use]
     pub fn new(data: Data, guard: Guard) -> Self {
-        Self {
-            data,
-            guard,
-            fetch: Fetch::Never,
-            settings: Vec::new(),
-            durable: true,
-        }
+        Self { data, guard, fetch: Fetch::Never, settings: Vec::new(), durable: true }
     }
 
     /// The same as the guard understands it.
     pub(crate) fn orders(&self, binaries: &Binaries) -> Result<Orders, Error> {
         let kept = match &self.data {
             Data::Ephemeral => OsString::new(),
-            Data::Kept(folder) => path::absolute(folder)
-                .map_err(Error::io("finding the data folder"))?
-                .into(),
+            Data::Kept(folder) => path::absolute(folder).map_err(Error::io("finding the data folder"))?.into(),
         };
-        let unsafe_but_fast = [
-            ("fsync", "off"),
-            ("synchronous_commit", "off"),
-            ("full_page_writes", "off"),
-        ];
-        let lasting = if self.durable {
-            &[][..]
-        } else {
-            &unsafe_but_fast[..]
-        };
-        let given = self
-            .settings
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()));
-        let settings = lasting
-            .iter()
-            .copied()
-            .chain(given)
-            .map(|(name, value)| format!("{name}={value}").into())
-            .collect();
-        Ok(Orders {
-            bin: binaries.dir.clone().into(),
-            major: binaries.major,
-            kept,
-            settings,
-        })
+        let unsafe_but_fast = [("fsync", "off"), ("synchronous_commit", "off"), ("full_page_writes", "off")];
+        let lasting = if self.durable { &[][..] } else { &unsafe_but_fast[..] };
+        let given = self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let settings =
+            lasting.iter().copied().chain(given).map(|(name, value)| format!("{name}={value}").into()).collect();
+        Ok(Orders { bin: binaries.dir.clone().into(), major: binaries.major, kept, settings })
     }
 }
 

@@ -41,12 +41,7 @@ impl PidFile {
             words.next().zip(words.next())
         });
         let ready = lines.next().is_some_and(|line| line.trim() == "ready");
-        Some(Self {
-            pid,
-            ready,
-            socket_dir,
-            shared_memory,
-        })
+        Some(Self { pid, ready, socket_dir, shared_memory })
     }
 
     /// Whether the server that wrote this runs. The process id alone will not do: after a crash, and in containers
@@ -73,11 +68,7 @@ impl PidFile {
             let ours = words.first() == Some(&key.as_str())
                 && words.get(1) == Some(&id.as_str())
                 && words.get(4).and_then(|word| word.parse().ok()) == Some(self.pid);
-            if ours {
-                words.get(6)?.parse().ok()
-            } else {
-                None
-            }
+            if ours { words.get(6)?.parse().ok() } else { None }
         });
         count.map_or(Segment::Gone, Segment::Attached)
     }
@@ -86,14 +77,10 @@ impl PidFile {
     /// which would otherwise stay until the machine restarts.
     pub(crate) fn release_shared_memory(&self) {
         let deadline = Instant::now() + ORPHANS;
-        while let (Segment::Attached(count), Some((_, id))) = (self.segment(), &self.shared_memory)
-        {
+        while let (Segment::Attached(count), Some((_, id))) = (self.segment(), &self.shared_memory) {
             if count == 0 || Instant::now() > deadline {
                 let mut removal = Command::new("ipcrm");
-                removal
-                    .args(["-m", id])
-                    .stdout(Stdio::null())
-                    .stderr(Stdio::null());
+                removal.args(["-m", id]).stdout(Stdio::null()).stderr(Stdio::null());
                 // Without ipcrm 56 bytes stay; a kept folder's next server frees them itself.
                 let _ = removal.status();
                 return;
@@ -126,16 +113,10 @@ pub(crate) fn reclaim(pgdata: &Path) -> Result<(), Error> {
     let Some(file) = PidFile::read(pgdata) else {
         return Ok(());
     };
-    let in_use = || Error::InUse {
-        folder: pgdata.to_owned(),
-        pid: file.pid,
-    };
+    let in_use = || Error::InUse { folder: pgdata.to_owned(), pid: file.pid };
     if file.is_running() {
         let run = file.socket_dir.file_name().unwrap_or_default();
-        if !run
-            .as_encoded_bytes()
-            .starts_with(folders::RUN_PREFIX.as_bytes())
-        {
+        if !run.as_encoded_bytes().starts_with(folders::RUN_PREFIX.as_bytes()) {
             return Err(in_use());
         }
         stop(&file);
@@ -145,10 +126,9 @@ pub(crate) fn reclaim(pgdata: &Path) -> Result<(), Error> {
     }
     file.release_shared_memory();
     match fs::remove_file(pgdata.join("postmaster.pid")) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(format!(
-            "clearing up {}",
-            pgdata.display()
-        ))(error)),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::io(format!("clearing up {}", pgdata.display()))(error))
+        }
         _ => Ok(()),
     }
 }
@@ -174,8 +154,7 @@ fn stop(file: &PidFile) {
 mod tests {
     use super::*;
 
-    const FILE: &str =
-        "12947\n/d\n1795367662\n5432\n/tmp/private-postgres-x\n\n 10010693         8\n";
+    const FILE: &str = "12947\n/d\n1795367662\n5432\n/tmp/private-postgres-x\n\n 10010693         8\n";
 
     #[test]
     fn only_the_last_line_makes_a_server_ready() {
@@ -188,14 +167,10 @@ mod tests {
     }
 
     #[test]
-    fn a_process_id_reused_by_another_program_is_no_server()
-    -> Result<(), Box<dyn std::error::Error>> {
+    fn a_process_id_reused_by_another_program_is_no_server() -> Result<(), Box<dyn std::error::Error>> {
         let pgdata = tempfile::tempdir()?;
         let own = std::process::id();
-        fs::write(
-            pgdata.path().join("postmaster.pid"),
-            FILE.replace("12947", &own.to_string()),
-        )?;
+        fs::write(pgdata.path().join("postmaster.pid"), FILE.replace("12947", &own.to_string()))?;
         reclaim(pgdata.path())?;
         assert!(!pgdata.path().join("postmaster.pid").exists());
         Ok(())

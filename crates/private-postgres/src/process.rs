@@ -23,12 +23,7 @@ pub(crate) struct Process<'e> {
 
 impl<'e> Process<'e> {
     pub(crate) fn new(child: Child, events: &'e Events, escalation: Escalation) -> Self {
-        Self {
-            child,
-            events,
-            escalation,
-            ended: None,
-        }
+        Self { child, events, escalation, ended: None }
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -49,9 +44,7 @@ impl<'e> Process<'e> {
             if let Some(status) = self.ended()? {
                 return Ok(Waited::Ended(status));
             }
-            let left = deadline.map_or(Duration::from_secs(3600), |end| {
-                end.saturating_duration_since(Instant::now())
-            });
+            let left = deadline.map_or(Duration::from_secs(3600), |end| end.saturating_duration_since(Instant::now()));
             if left.is_zero() {
                 return Ok(Waited::TimedOut);
             }

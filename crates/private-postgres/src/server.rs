@@ -47,20 +47,16 @@ impl PrivatePostgres {
         };
         let orders = options.orders(&binaries)?;
         let Guard { program, args } = options.guard;
-        let failed = |why: String| Error::Guard {
-            program: program.clone(),
-            why,
-        };
-        let mut guard =
-            Command::new(fs::canonicalize(&program).map_err(|error| failed(error.to_string()))?)
-                .args(args)
-                .current_dir("/")
-                .process_group(0)
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
-                .map_err(|error| failed(error.to_string()))?;
+        let failed = |why: String| Error::Guard { program: program.clone(), why };
+        let mut guard = Command::new(fs::canonicalize(&program).map_err(|error| failed(error.to_string()))?)
+            .args(args)
+            .current_dir("/")
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| failed(error.to_string()))?;
         let (Some(mut pipe), Some(answers)) = (guard.stdin.take(), guard.stdout.take()) else {
             return Err(failed("no pipe to it".to_owned()));
         };
@@ -69,40 +65,24 @@ impl PrivatePostgres {
         let mut answers = BufReader::new(answers);
         let answer = wire::read(&mut answers);
         let started = match answer.as_ref().ok().and_then(Option::as_deref) {
-            Some([word, socket_dir, pid]) if word == READY => pid
-                .to_str()
-                .and_then(|pid| pid.parse().ok())
-                .map(|pid| (PathBuf::from(socket_dir), pid)),
+            Some([word, socket_dir, pid]) if word == READY => {
+                pid.to_str().and_then(|pid| pid.parse().ok()).map(|pid| (PathBuf::from(socket_dir), pid))
+            }
             _ => None,
         };
         if let Some((socket_dir, server_pid)) = started {
-            return Ok(Self {
-                binaries,
-                socket_dir,
-                server_pid,
-                program,
-                guard,
-                orders: Some(pipe),
-                answers,
-            });
+            return Ok(Self { binaries, socket_dir, server_pid, program, guard, orders: Some(pipe), answers });
         }
         drop(pipe);
-        let error = answer
-            .ok()
-            .flatten()
-            .and_then(|fields| reported(&fields))
-            .unwrap_or_else(|| {
-                let mut said = String::new();
-                let heard = guard
-                    .stderr
-                    .as_mut()
-                    .map(|stderr| stderr.read_to_string(&mut said));
-                failed(if heard.is_some() && !said.trim().is_empty() {
-                    said.trim().to_owned()
-                } else {
-                    "no word".to_owned()
-                })
-            });
+        let error = answer.ok().flatten().and_then(|fields| reported(&fields)).unwrap_or_else(|| {
+            let mut said = String::new();
+            let heard = guard.stderr.as_mut().map(|stderr| stderr.read_to_string(&mut said));
+            failed(if heard.is_some() && !said.trim().is_empty() {
+                said.trim().to_owned()
+            } else {
+                "no word".to_owned()
+            })
+        });
         let _ = guard.wait();
         Err(error)
     }
@@ -135,20 +115,14 @@ impl PrivatePostgres {
     #[must_use]
     pub fn connection_string(&self, database: &str) -> String {
         let database = database.replace('\\', r"\\").replace('\'', r"\'");
-        format!(
-            "host={} port=5432 user={USER} dbname='{database}'",
-            self.socket_dir.display()
-        )
+        format!("host={} port=5432 user={USER} dbname='{database}'", self.socket_dir.display())
     }
 
     /// The same as a URL, as `psql` and `DATABASE_URL` take it. With the port, which `PGPORT` would change otherwise.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
         let host = percent_encode(&self.socket_dir.to_string_lossy());
-        format!(
-            "postgresql://{USER}@{host}:5432/{}",
-            percent_encode(database)
-        )
+        format!("postgresql://{USER}@{host}:5432/{}", percent_encode(database))
     }
 
     /// Stops the server and waits until all of it is gone. Fails when the server had died before.
@@ -161,21 +135,11 @@ impl PrivatePostgres {
             return Ok(());
         }
         let last_word = wire::read(&mut self.answers);
-        let status = self
-            .guard
-            .wait()
-            .map_err(Error::io("waiting for the guard of Postgres"))?;
-        match last_word
-            .ok()
-            .flatten()
-            .and_then(|fields| reported(&fields))
-        {
+        let status = self.guard.wait().map_err(Error::io("waiting for the guard of Postgres"))?;
+        match last_word.ok().flatten().and_then(|fields| reported(&fields)) {
             Some(error) => Err(error),
             None if status.success() => Ok(()),
-            None => Err(Error::Guard {
-                program: self.program.clone(),
-                why: status.to_string(),
-            }),
+            None => Err(Error::Guard { program: self.program.clone(), why: status.to_string() }),
         }
     }
 }

@@ -17,10 +17,7 @@ pub(crate) fn write<F: AsRef<OsStr>>(mut to: impl Write, fields: &[F]) -> io::Re
     for field in fields {
         let bytes = field.as_ref().as_bytes();
         if bytes.contains(&0) {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "a NUL byte in a path or a setting",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a NUL byte in a path or a setting"));
         }
         message.extend_from_slice(bytes);
         message.push(0);
@@ -72,13 +69,7 @@ mod tests {
     #[test]
     fn a_message_cut_short_is_an_error_and_no_message_is_none() -> io::Result<()> {
         assert_eq!(read(&b""[..])?, None);
-        for cut in [
-            "2\0one\0",
-            "2\0one",
-            "1",
-            "usage: intent-bus\0",
-            "99999999\0",
-        ] {
+        for cut in ["2\0one\0", "2\0one", "1", "usage: intent-bus\0", "99999999\0"] {
             assert!(read(cut.as_bytes()).is_err(), "{cut:?}");
         }
         Ok(())

@@ -42,10 +42,12 @@ struct Page {
 pub async fn dashboard(state: Shared, request: AdminRequest) -> Result<HttpResponse> {
     state.store.admit(&request.admission).await?;
     let by_namespace = state.store.totals(true).await?;
-    let total = |wanted: State| by_namespace.iter().filter(|total| total.state == wanted).map(|total| total.count).sum();
+    let total =
+        |wanted: State| by_namespace.iter().filter(|total| total.state == wanted).map(|total| total.count).sum();
     let page = Page {
         version: VERSION,
-        totals: [State::Open, State::Claimed, State::Fulfilled, State::Dead].map(|state| (state.as_str(), total(state))),
+        totals: [State::Open, State::Claimed, State::Fulfilled, State::Dead]
+            .map(|state| (state.as_str(), total(state))),
         recent: state.store.recent(LINES).await?,
         dead: state.store.dead_letters(LINES).await?,
         keys: state.store.list_keys(LINES).await?,
@@ -66,7 +68,9 @@ pub async fn dashboard(state: Shared, request: AdminRequest) -> Result<HttpRespo
     responses((status = 200, description = "The style sheet.", body = String, content_type = "text/css")),
 )]
 pub async fn style() -> HttpResponse {
-    HttpResponse::Ok().insert_header(("Content-Type", "text/css; charset=utf-8")).body(include_str!("../../../templates/style.css"))
+    HttpResponse::Ok()
+        .insert_header(("Content-Type", "text/css; charset=utf-8"))
+        .body(include_str!("../../../templates/style.css"))
 }
 
 /// Filters of the template.

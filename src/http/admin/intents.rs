@@ -22,7 +22,8 @@ use crate::{
 )]
 pub async fn show(state: Shared, http: HttpRequest, request: AdminRequest) -> Result<HttpResponse> {
     let id = target::intent_id(&http)?;
-    let seen = state.store.find_for(&request.admission, id).await?.ok_or_else(|| Error::not_found("No such intent."))?;
+    let seen =
+        state.store.find_for(&request.admission, id).await?.ok_or_else(|| Error::not_found("No such intent."))?;
     ok(&wire::IntentDetail {
         status: status_of(&seen),
         max_attempts: seen.max_attempts.into(),

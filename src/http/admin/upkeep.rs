@@ -53,7 +53,10 @@ pub async fn purge(state: Shared, request: AdminRequest) -> Result<HttpResponse>
         .transpose()?;
     state.store.admit(&request.admission).await?;
     let purged = state.store.purge(namespace.as_ref().map(Namespace::as_str)).await?;
-    ok(&wire::Purged { ok: true, purged: wire::PurgedCounts { unfinished: purged.unfinished, finished: purged.finished } })
+    ok(&wire::Purged {
+        ok: true,
+        purged: wire::PurgedCounts { unfinished: purged.unfinished, finished: purged.finished },
+    })
 }
 
 /// Runs a pass of maintenance now and says what it has done.

@@ -60,7 +60,8 @@ async fn authenticate(request: &HttpRequest, payload: &mut Payload) -> Result<Ad
         return Err(Error::forbidden("This needs X-Admin-Token, or under protocol 1.1 the root key."));
     }
     let body = body::read(request.headers(), payload, BODY_MAX, state.limits.request_timeout).await?;
-    let signed = signature::is_signed(request).then(|| signature::check(request, &body, key, caller.tenant)).transpose()?;
+    let signed =
+        signature::is_signed(request).then(|| signature::check(request, &body, key, caller.tenant)).transpose()?;
     if signed.is_none() && state.auth.require_signatures {
         return Err(Error::bad_signature("This bus takes signed requests only, or X-Admin-Token."));
     }
@@ -90,7 +91,8 @@ fn same_site(request: &HttpRequest) -> Result<()> {
         return Ok(());
     }
     let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
-    let own_origin = |origin: &str| text(HOST).is_some_and(|host| origin.split_once("://").is_some_and(|(_, from)| from == host));
+    let own_origin =
+        |origin: &str| text(HOST).is_some_and(|host| origin.split_once("://").is_some_and(|(_, from)| from == host));
     let foreign = match (header(request, "sec-fetch-site"), text(ORIGIN)) {
         (Some(site), _) => !["same-origin", "none"].contains(&site),
         (None, Some(origin)) => !own_origin(origin),
@@ -127,7 +129,8 @@ impl FromRequest for MetricsReader {
         let (request, mut payload) = (request.clone(), payload.take());
         Box::pin(async move {
             let state = request.app_data::<Data<State>>().ok_or_else(|| Error::fault("the state is not there"))?;
-            let bearer = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+            let bearer =
+                request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
             match bearer {
                 Some(token) if is_secret(token, state.auth.metrics.as_ref()) => Ok(Self),
                 Some(_) => Err(unauthorized()),

@@ -116,7 +116,9 @@ async fn authenticate(request: &HttpRequest, payload: &mut Payload) -> Result<Cl
         .ok_or_else(|| Error::new(ErrorCode::Unauthorized, "Send your API key in the header X-API-KEY."))?;
     let caller = find_caller(state, key).await?;
     let body = match caller {
-        Some(_) => body::read(request.headers(), payload, state.limits.max_body(), state.limits.request_timeout).await?,
+        Some(_) => {
+            body::read(request.headers(), payload, state.limits.max_body(), state.limits.request_timeout).await?
+        }
         None => Bytes::new(),
     };
     // The signature is computed for unknown keys too, so that the time does not tell them from known ones.

@@ -33,13 +33,8 @@ pub(super) fn check(request: &HttpRequest, body: &[u8], key: &str, tenant: i64) 
     if nonce.len() > NONCE_MAX {
         return Err(Error::bad_signature(format!("A nonce has at most {NONCE_MAX} bytes.")));
     }
-    let parts = SignedParts {
-        method: request.method().as_str(),
-        path_and_query: target::raw(request),
-        timestamp,
-        nonce,
-        body,
-    };
+    let parts =
+        SignedParts { method: request.method().as_str(), path_and_query: target::raw(request), timestamp, nonce, body };
     if !verify(key, &parts, signature) {
         return Err(Error::bad_signature("Bad signature."));
     }

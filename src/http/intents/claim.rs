@@ -113,7 +113,9 @@ fn worker(http: &HttpRequest, query: &Query) -> Result<Option<String>> {
 
 fn read_worker(name: &str) -> Result<String> {
     if name.chars().count() > WORKER_MAX || name.chars().any(char::is_control) {
-        return Err(Error::invalid(format!("A worker's name has at most {WORKER_MAX} characters, none of them control characters.")));
+        return Err(Error::invalid(format!(
+            "A worker's name has at most {WORKER_MAX} characters, none of them control characters."
+        )));
     }
     Ok(name.trim().to_owned())
 }

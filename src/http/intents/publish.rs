@@ -93,10 +93,7 @@ struct Body<'a> {
 pub async fn publish(state: Shared, http: HttpRequest, request: ClientRequest) -> Result<HttpResponse> {
     let intent = read(&request, state.limits.max_payload)?;
     let idempotency = request.idempotency(&http)?;
-    let id = state
-        .store
-        .publish(&request.admission, idempotency.as_ref(), &intent, request.caller.max_open)
-        .await?;
+    let id = state.store.publish(&request.admission, idempotency.as_ref(), &intent, request.caller.max_open).await?;
     let published = wire::Published {
         id: id.to_string(),
         status: "published".to_owned(),
@@ -116,9 +113,8 @@ fn read(request: &ClientRequest, max_payload: usize) -> Result<NewIntent> {
     let has_retry_policy = request.generation() == Generation::V2
         || given(body.max_attempts).is_some()
         || given(body.backoff_base).is_some();
-    let label = |field, name: &str, code| {
-        text(field, name, code)?.map(|text| Label::parse(&text, name, code)).transpose()
-    };
+    let label =
+        |field, name: &str, code| text(field, name, code)?.map(|text| Label::parse(&text, name, code)).transpose();
     let small = |number: i32| i16::try_from(number).map_err(Error::fault);
     Ok(NewIntent {
         id: IntentId::generate()?,
@@ -135,7 +131,11 @@ fn read(request: &ClientRequest, max_payload: usize) -> Result<NewIntent> {
         backoff_base: number(body.backoff_base, "backoff_base", limits::BACKOFF)?.unwrap_or(limits::BACKOFF_DEFAULT),
         has_retry_policy,
         target_worker: label(body.target_worker, "target_worker", ErrorCode::InvalidTargetWorker)?,
-        required_capability: label(body.required_capability, "required_capability", ErrorCode::InvalidRequiredCapability)?,
+        required_capability: label(
+            body.required_capability,
+            "required_capability",
+            ErrorCode::InvalidRequiredCapability,
+        )?,
         payload: passed_on(payload, "payload", max_payload)?,
         reward: given(body.reward).map(|reward| passed_on(reward, "reward", max_payload)).transpose()?,
     })

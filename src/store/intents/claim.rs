@@ -103,4 +103,3 @@ fn read(row: &Row) -> Result<Claimed> {
         required_capability: row.try_get("required_capability")?,
     })
 }
-

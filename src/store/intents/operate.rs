@@ -3,7 +3,7 @@
 use crate::{
     domain::{ids::IntentId, intent::State, lanes::Lanes},
     error::{Error, ErrorCode, Result},
-    store::{Store, Tx, admission::Admission, statements},
+    store::{Store, Tx, admission::Admission, intents::upkeep::EXPIRED, statements},
 };
 
 /// How many intents a purge has deleted.
@@ -48,7 +48,8 @@ impl Store {
             let seen = self.find_on(&**tx, id).await?.ok_or_else(no_such_intent)?;
             // Dead for everybody who looks, though maintenance has not buried it yet.
             if unfinished && seen.state == State::Dead {
-                bury(tx, id, None).await?;
+                let expired = seen.claim_attempts < seen.max_attempts;
+                bury(tx, id, expired.then_some(EXPIRED)).await?;
             }
             let lanes = Lanes::of_intent(
                 seen.tenant,
@@ -109,4 +110,3 @@ async fn bury(tx: &Tx<'_>, id: IntentId, reason: Option<&str>) -> Result<bool> {
 fn no_such_intent() -> Error {
     Error::not_found("No such intent.")
 }
-

@@ -41,7 +41,9 @@ impl Store {
             if let Some(idempotency) = idempotency
                 && let Reserved::Before(first) = idempotency.reserve(tx, Some(intent.id.0)).await?
             {
-                return first.map(IntentId).ok_or_else(|| Error::fault("an idempotency key of a publish names no intent"));
+                return first
+                    .map(IntentId)
+                    .ok_or_else(|| Error::fault("an idempotency key of a publish names no intent"));
             }
             if tx.maybe_done() {
                 tx.batch_execute("SAVEPOINT before").await?;

@@ -7,7 +7,7 @@ use crate::{
     store::{Store, statements},
 };
 
-const EXPIRED: &str = "Expired: nobody claimed it in time.";
+pub(super) const EXPIRED: &str = "Expired: nobody claimed it in time.";
 
 /// How far a sweep came and what it changed.
 #[derive(Debug, Default, Clone, Copy)]

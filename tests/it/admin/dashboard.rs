@@ -36,7 +36,14 @@ async fn the_page_loads_nothing_from_outside_and_nothing_inline() {
     let page = app.admin().get("/admin/dashboard").await;
     assert!(page.header("content-type").unwrap().starts_with("text/html"));
     let policy = page.header("content-security-policy").unwrap();
-    for directive in ["default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'none'"] {
+    for directive in [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+        "form-action 'none'",
+    ] {
         assert!(policy.contains(directive), "{policy}");
     }
     assert!(!policy.contains("unsafe"), "{policy}");
@@ -67,8 +74,22 @@ async fn the_page_holds_no_key_token_or_payload() {
     let page = app.admin().get("/admin/dashboard").await;
     let text = page.text();
     assert!(text.contains("visible reason") && text.contains("alice"), "else this proves nothing: {text}");
-    let canaries = ["payload-canary", "reward-canary", "result-canary", "key-canary", "value-canary", ROOT, ADMIN, PASSWORD, METRICS];
-    for canary in canaries.into_iter().chain([alice.api_key(), &alice.api_key()[3..]]).chain(tokens.iter().map(|claim| claim.token.as_str())) {
+    let canaries = [
+        "payload-canary",
+        "reward-canary",
+        "result-canary",
+        "key-canary",
+        "value-canary",
+        ROOT,
+        ADMIN,
+        PASSWORD,
+        METRICS,
+    ];
+    for canary in canaries
+        .into_iter()
+        .chain([alice.api_key(), &alice.api_key()[3..]])
+        .chain(tokens.iter().map(|claim| claim.token.as_str()))
+    {
         assert!(!text.contains(canary), "{canary}");
     }
 }

@@ -37,7 +37,8 @@ async fn the_newest_100_are_listed_newest_first() {
     }
     ids.reverse();
     let list = app.admin().get("/admin/dead").await.expect(200);
-    let listed: Vec<&str> = list.as_array().unwrap().iter().map(|letter| letter["intent_id"].as_str().unwrap()).collect();
+    let listed: Vec<&str> =
+        list.as_array().unwrap().iter().map(|letter| letter["intent_id"].as_str().unwrap()).collect();
     assert_eq!(listed, ids[..100]);
 }
 

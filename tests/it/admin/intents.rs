@@ -14,7 +14,10 @@ async fn an_operator_sees_any_intent() {
     let id = alice.published(intent_with("greet", json!({"max_attempts": 7}))).await;
     alice.with("x-worker-id", "pi").claimed("greet").await;
     let seen = app.admin().get(&format!("/admin/intents/{id}")).await.expect(200);
-    assert_eq!((&seen["max_attempts"], &seen["worker_id"], &seen["status"]), (&json!(7), &json!("pi"), &json!("claimed")));
+    assert_eq!(
+        (&seen["max_attempts"], &seen["worker_id"], &seen["status"]),
+        (&json!(7), &json!("pi"), &json!("claimed"))
+    );
     assert!(seen["created_at"].is_f64());
     for id in ["0".repeat(32).as_str(), "x"] {
         app.admin().get(&format!("/admin/intents/{id}")).await.refused(404, "not_found");
@@ -72,7 +75,10 @@ async fn a_dead_intent_comes_back_with_all_its_attempts_and_at_once() {
         assert_eq!(root.status(&id).await.expect(200)["status"], "dead");
         assert_eq!(app.admin().retry(&id).await.expect(200), json!({"ok": true, "id": id, "status": "open"}));
         let seen = root.status(&id).await.expect(200);
-        assert_eq!((&seen["status"], &seen["claim_attempts"], &seen["completed_at"]), (&json!("open"), &json!(0), &json!(null)));
+        assert_eq!(
+            (&seen["status"], &seen["claim_attempts"], &seen["completed_at"]),
+            (&json!("open"), &json!(0), &json!(null))
+        );
         assert_eq!((&seen["priority"], &seen["visibility"]), (&json!(7), &json!("public")));
     }
     let claim = worker.post("/claim?namespace=east", "").await.claim();

@@ -11,7 +11,8 @@ async fn a_new_key_is_shown_once_and_belongs_to_a_tenant_of_its_own() {
     let second = app.admin().generate_key("alice").await.expect(201);
     assert_eq!((&first["owner"], first.as_object().unwrap().len()), (&json!("alice"), 2));
     assert_ne!(first["api_key"], second["api_key"]);
-    let (first, second) = (app.client(first["api_key"].as_str().unwrap()), app.client(second["api_key"].as_str().unwrap()));
+    let (first, second) =
+        (app.client(first["api_key"].as_str().unwrap()), app.client(second["api_key"].as_str().unwrap()));
     let id = first.published(intent("greet")).await;
     second.status(&id).await.refused(403, "forbidden");
 }

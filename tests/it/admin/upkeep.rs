@@ -12,7 +12,8 @@ async fn fill(app: &TestApp) {
     let alice = app.tenant("alice").await;
     for namespace in ["east", "west"] {
         let publish = async |goal: &str| alice.published(intent_with(goal, json!({"namespace": namespace}))).await;
-        let claim = async |goal: &str| alice.post(&format!("/claim?namespace={namespace}&goal={goal}"), "").await.claim();
+        let claim =
+            async |goal: &str| alice.post(&format!("/claim?namespace={namespace}&goal={goal}"), "").await.claim();
         publish("open").await;
         publish("held").await;
         claim("held").await;
@@ -26,11 +27,20 @@ async fn fill(app: &TestApp) {
 async fn a_purge_has_to_be_confirmed() {
     let app = TestApp::spawn().await;
     fill(&app).await;
-    for body in ["{}", r#"{"confirm": false}"#, r#"{"confirm": "true"}"#, r#"{"confirm": 1}"#, r#"{"confirm": null, "namespace": "east"}"#] {
+    for body in [
+        "{}",
+        r#"{"confirm": false}"#,
+        r#"{"confirm": "true"}"#,
+        r#"{"confirm": 1}"#,
+        r#"{"confirm": null, "namespace": "east"}"#,
+    ] {
         app.admin().post("/admin/purge", body).await.refused(400, "invalid_request");
     }
     app.admin().post("/admin/purge", "").await.refused(400, "invalid_json");
-    app.admin().post("/admin/purge", json!({"confirm": true, "namespace": "a/b"})).await.refused(400, "invalid_namespace");
+    app.admin()
+        .post("/admin/purge", json!({"confirm": true, "namespace": "a/b"}))
+        .await
+        .refused(400, "invalid_namespace");
     assert_eq!((app.db.count("intents").await, app.db.count("finished").await), (4, 4));
 }
 

@@ -117,7 +117,8 @@ async fn metrics_are_for_holders_of_their_token_and_for_operators() {
     for reader in [bearer(METRICS), app.admin(), basic(&nobody, "admin", PASSWORD), app.root()] {
         assert_eq!(reader.get("/metrics").await.status, 200);
     }
-    for stranger in [nobody.clone(), bearer("wrong"), bearer(""), bearer(ADMIN), nobody.with("authorization", METRICS)] {
+    for stranger in [nobody.clone(), bearer("wrong"), bearer(""), bearer(ADMIN), nobody.with("authorization", METRICS)]
+    {
         stranger.get("/metrics").await.refused(401, "unauthorized");
     }
     app.tenant("alice").await.get("/metrics").await.refused(403, "forbidden");

@@ -9,11 +9,23 @@ async fn without_a_key_that_is_known_nothing_is_answered() {
     let app = TestApp::spawn().await;
     let root = app.root().api_key().to_owned();
     app.nobody().publish(intent("greet")).await.refused(401, "unauthorized");
-    for key in ["", "x", "tk_0123456789abcdef", &root[1..], &format!("{root}x"), &root.to_uppercase(), &format!("{root},{root}")] {
+    for key in [
+        "",
+        "x",
+        "tk_0123456789abcdef",
+        &root[1..],
+        &format!("{root}x"),
+        &root.to_uppercase(),
+        &format!("{root},{root}"),
+    ] {
         app.client(key).publish(intent("greet")).await.refused(401, "unauthorized");
     }
     app.nobody().with("x-api-key", b"\xff\xfe").publish(intent("greet")).await.refused(401, "unauthorized");
-    app.nobody().with("authorization", format!("Bearer {root}")).publish(intent("greet")).await.refused(401, "unauthorized");
+    app.nobody()
+        .with("authorization", format!("Bearer {root}"))
+        .publish(intent("greet"))
+        .await
+        .refused(401, "unauthorized");
     app.nobody().post(&format!("/intent?api_key={root}"), intent("greet")).await.refused(401, "unauthorized");
     assert_eq!(app.db.count("intents").await, 0);
 }
@@ -64,7 +76,8 @@ async fn only_the_hash_of_a_key_is_stored() {
     let app = TestApp::spawn().await;
     let alice = app.limited_tenant("alice").await;
     assert!(alice.api_key().starts_with("tk_") && alice.api_key().len() >= 3 + 32, "128 bits or more");
-    let rows: String = app.db.value("SELECT string_agg(api_keys::text || tenants::text, ' ') FROM api_keys, tenants", &[]).await;
+    let rows: String =
+        app.db.value("SELECT string_agg(api_keys::text || tenants::text, ' ') FROM api_keys, tenants", &[]).await;
     assert!(!rows.contains(&alice.api_key()[3..]), "{rows}");
     let hash: Vec<u8> = app.db.value("SELECT key_hash FROM api_keys", &[]).await;
     assert_eq!(hash, intent_bus::domain::hash::key_hash(alice.api_key()));
@@ -76,7 +89,9 @@ async fn keys_of_one_tenant_share_what_it_has() {
     let alice = app.tenant("alice").await;
     let rotated = "tk_rotated_0123456789abcdef0123456789abcdef";
     let hash = intent_bus::domain::hash::key_hash(rotated);
-    app.db.execute("INSERT INTO api_keys (tenant_id, key_hash) SELECT tenant_id, $1 FROM api_keys", &[&&hash[..]]).await;
+    app.db
+        .execute("INSERT INTO api_keys (tenant_id, key_hash) SELECT tenant_id, $1 FROM api_keys", &[&&hash[..]])
+        .await;
     let id = alice.published(intent("greet")).await;
     app.admin().revoke_key(alice.api_key()).await.expect(200);
     assert_eq!(app.client(rotated).claimed("greet").await.id, id);

@@ -43,7 +43,12 @@ async fn a_signed_request_is_let_in_on_every_path() {
     let app = TestApp::with(&[("BUS_REQUIRE_SIGNATURES", "true")]).await;
     for client in [app.root().signing(), app.tenant("alice").await.signing()] {
         client.published(intent("a goal")).await;
-        for target in ["/claim?goal=a+goal&namespace=default", "/claim?namespace=default&goal=a%20goal", "/claim?goal=a%20goal&&x", "/claim?"] {
+        for target in [
+            "/claim?goal=a+goal&namespace=default",
+            "/claim?namespace=default&goal=a%20goal",
+            "/claim?goal=a%20goal&&x",
+            "/claim?",
+        ] {
             client.post(target, "").await;
         }
         client.published(intent("greet")).await;
@@ -65,19 +70,33 @@ async fn every_part_of_the_request_is_signed() {
     let headers = fine.headers(&root);
     let sent = with_all(&root, &headers);
     let bad = |answer: Answer| assert_eq!(answer.refused(403, "invalid_signature"), "Bad signature.");
-    for target in ["/claim?goal=greet", "/claim?goal=greet&namespace=other", "/claim?namespace=default&goal=greet&x=", "/intent?goal=greet&namespace=default"] {
+    for target in [
+        "/claim?goal=greet",
+        "/claim?goal=greet&namespace=other",
+        "/claim?namespace=default&goal=greet&x=",
+        "/intent?goal=greet&namespace=default",
+    ] {
         bad(sent.send("POST", target, "{}").await);
     }
     bad(sent.send("POST", fine.target, "{} ").await);
     bad(sent.send("POST", fine.target, "").await);
     let with_header = |name: &str, value: &str| {
-        let headers: Vec<_> = headers.iter().map(|(n, v)| if n == name { (n.clone(), value.as_bytes().to_vec()) } else { (n.clone(), v.clone()) }).collect();
+        let headers: Vec<_> = headers
+            .iter()
+            .map(|(n, v)| if n == name { (n.clone(), value.as_bytes().to_vec()) } else { (n.clone(), v.clone()) })
+            .collect();
         with_all(&root, &headers)
     };
     bad(with_header("x-timestamp", &(fine.timestamp + 1).to_string()).send("POST", fine.target, "{}").await);
     bad(with_header("x-nonce", "another").send("POST", fine.target, "{}").await);
     let signature = String::from_utf8(headers[0].1.clone()).unwrap();
-    for text in [signature.to_uppercase(), signature[..62].to_owned(), format!("{signature}00"), "0".repeat(64), "zz".to_owned()] {
+    for text in [
+        signature.to_uppercase(),
+        signature[..62].to_owned(),
+        format!("{signature}00"),
+        "0".repeat(64),
+        "zz".to_owned(),
+    ] {
         bad(with_header("x-signature", &text).send("POST", fine.target, "{}").await);
     }
     bad(with_all(&alice, &headers).send("POST", fine.target, "{}").await);
@@ -115,7 +134,11 @@ async fn a_timestamp_that_is_no_whole_number_is_refused() {
     let root = app.root();
     for text in ["soon", "1.5e9", "0x10", "99999999999999999999999", &format!("{}.5", unix_now())] {
         let parts = intent_bus_protocol::signature::SignedParts {
-            method: "POST", path_and_query: "/claim", timestamp: text, nonce: "n", body: b"",
+            method: "POST",
+            path_and_query: "/claim",
+            timestamp: text,
+            nonce: "n",
+            body: b"",
         };
         let signature = intent_bus_protocol::signature::sign(root.api_key(), &parts);
         let sent = root.with("x-signature", signature).with("x-timestamp", text).with("x-nonce", "n");
@@ -128,7 +151,8 @@ async fn a_strict_request_needs_all_its_headers() {
     let app = TestApp::spawn().await;
     let root = app.root();
     for missing in ["x-timestamp", "x-nonce"] {
-        let headers: Vec<_> = Signed::default().headers(&root).into_iter().filter(|(name, _)| name != missing).collect();
+        let headers: Vec<_> =
+            Signed::default().headers(&root).into_iter().filter(|(name, _)| name != missing).collect();
         let answer = with_all(&root, &headers).publish(intent("greet")).await;
         assert!(answer.refused(403, "invalid_signature").contains(missing));
         let empty: Vec<_> = headers.into_iter().chain([(missing.to_owned(), Vec::new())]).collect();
@@ -156,9 +180,20 @@ async fn a_request_passes_once() {
     let again = request.send(&root).await.refused(403, "invalid_signature");
     assert!(again.starts_with("Replay detected"), "{again}");
     // The nonce is spent whatever the rest of the request says.
-    let later = Signed { timestamp: request.timestamp - 100, nonce: request.nonce.clone(), body: intent("other").to_string(), ..Signed::default() };
+    let later = Signed {
+        timestamp: request.timestamp - 100,
+        nonce: request.nonce.clone(),
+        body: intent("other").to_string(),
+        ..Signed::default()
+    };
     assert!(later.send(&root).await.refused(403, "invalid_signature").starts_with("Replay detected"));
-    let elsewhere = Signed { method: "GET", target: "/get/k", body: String::new(), nonce: request.nonce.clone(), ..Signed::default() };
+    let elsewhere = Signed {
+        method: "GET",
+        target: "/get/k",
+        body: String::new(),
+        nonce: request.nonce.clone(),
+        ..Signed::default()
+    };
     assert!(elsewhere.send(&root).await.refused(403, "invalid_signature").starts_with("Replay detected"));
     assert_eq!(app.db.count("intents").await, 1);
     // Another tenant's nonces are its own.
@@ -258,7 +293,8 @@ async fn where_signatures_are_required_an_unsigned_request_is_refused() {
 #[tokio::test]
 async fn a_signed_request_of_an_operator_passes_once() {
     let app = TestApp::spawn().await;
-    let request = Signed { target: "/admin/generate_key", body: json!({"owner": "alice"}).to_string(), ..Signed::default() };
+    let request =
+        Signed { target: "/admin/generate_key", body: json!({"owner": "alice"}).to_string(), ..Signed::default() };
     request.send(&app.root()).await.expect(201);
     let again = request.send(&app.root()).await.refused(403, "invalid_signature");
     assert!(again.starts_with("Replay detected"), "{again}");

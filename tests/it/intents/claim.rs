@@ -39,7 +39,8 @@ async fn the_lease_lasts_as_long_as_the_answer_says() {
     let app = TestApp::with(&[("BUS_CLAIM_TIMEOUT_SECONDS", "500")]).await;
     app.root().published(intent("greet")).await;
     let claim = app.root().claimed("greet").await;
-    let left: f64 = app.db.value("SELECT extract(epoch FROM lease_until - clock_timestamp())::float8 FROM intents", &[]).await;
+    let left: f64 =
+        app.db.value("SELECT extract(epoch FROM lease_until - clock_timestamp())::float8 FROM intents", &[]).await;
     assert!(left > 490.0 && left <= 500.0, "{left}");
     let seen = app.root().status(&claim.id).await.expect(200);
     assert!(seen["claim_expires_at"].as_f64().unwrap() > seen["run_at"].as_f64().unwrap() + 490.0, "{seen}");
@@ -127,7 +128,11 @@ async fn the_body_of_a_claim_is_ignored() {
 async fn a_goal_of_any_letters_is_found_again() {
     let app = TestApp::spawn().await;
     let root = app.root();
-    for (goal, query) in [("a b+c&d", "a+b%2Bc%26d"), ("a b+c&d", "%20a%20b%2Bc%26d%20"), ("größe/日本", "gr%C3%B6%C3%9Fe%2F%E6%97%A5%E6%9C%AC")] {
+    for (goal, query) in [
+        ("a b+c&d", "a+b%2Bc%26d"),
+        ("a b+c&d", "%20a%20b%2Bc%26d%20"),
+        ("größe/日本", "gr%C3%B6%C3%9Fe%2F%E6%97%A5%E6%9C%AC"),
+    ] {
         let id = root.published(intent(goal)).await;
         assert_eq!(root.claimed(query).await.id, id, "{query}");
     }

@@ -77,12 +77,20 @@ fn every_worker() -> Vec<Worker> {
     let mut all = Vec::new();
     for own_only in [false, true] {
         for goal in [None, Some("resize")] {
-            for (name, capabilities) in [(None, None), (Some("pi"), None), (None, Some("gpu")), (Some("pi"), Some("ocr,gpu"))] {
+            for (name, capabilities) in
+                [(None, None), (Some("pi"), None), (None, Some("gpu")), (Some("pi"), Some("ocr,gpu"))]
+            {
                 all.push(Worker { own_only, goal, namespace: None, name, capabilities });
             }
         }
     }
-    all.push(Worker { own_only: false, goal: Some("Resize"), namespace: Some("Default"), name: Some("PI"), capabilities: Some("GPU") });
+    all.push(Worker {
+        own_only: false,
+        goal: Some("Resize"),
+        namespace: Some("Default"),
+        name: Some("PI"),
+        capabilities: Some("GPU"),
+    });
     all
 }
 
@@ -94,8 +102,8 @@ async fn publish_all(own: &Client, other: &Client) -> BTreeMap<String, Intent> {
             "target_worker": intent.target.map_or(Value::Null, Value::from),
             "required_capability": intent.capability.map_or(Value::Null, Value::from),
         });
-        let publisher = if intent.own { own } else { other };
-        published.insert(publisher.published(intent_with(intent.goal, fields)).await, intent);
+        let owner = if intent.own { own } else { other };
+        published.insert(owner.published(intent_with(intent.goal, fields)).await, intent);
     }
     published
 }
@@ -108,8 +116,12 @@ async fn bring_into_standing(app: &TestApp, published: &BTreeMap<String, Intent>
             Standing::DueAgain => format!(
                 "{HELD}, lease_until = clock_timestamp() - interval '2 minutes', visible_at = clock_timestamp() - interval '1 minute'"
             ),
-            Standing::NotDue => "run_at = run_at + interval '1 hour', visible_at = visible_at + interval '1 hour'".to_owned(),
-            Standing::Expired => "run_at = run_at - interval '25 hours', visible_at = visible_at - interval '25 hours'".to_owned(),
+            Standing::NotDue => {
+                "run_at = run_at + interval '1 hour', visible_at = visible_at + interval '1 hour'".to_owned()
+            }
+            Standing::Expired => {
+                "run_at = run_at - interval '25 hours', visible_at = visible_at - interval '25 hours'".to_owned()
+            }
             Standing::Held => format!(
                 "{HELD}, lease_until = clock_timestamp() + interval '1 hour', visible_at = clock_timestamp() + interval '2 hours'"
             ),
@@ -127,7 +139,12 @@ async fn bring_into_standing(app: &TestApp, published: &BTreeMap<String, Intent>
 
 async fn claim_all(client: &Client, worker: &Worker) -> BTreeSet<String> {
     let mut query: Vec<String> = Vec::new();
-    let pairs = [("goal", worker.goal), ("namespace", worker.namespace), ("worker_id", worker.name), ("capabilities", worker.capabilities)];
+    let pairs = [
+        ("goal", worker.goal),
+        ("namespace", worker.namespace),
+        ("worker_id", worker.name),
+        ("capabilities", worker.capabilities),
+    ];
     for (name, value) in pairs {
         query.extend(value.map(|value| format!("{name}={value}")));
     }

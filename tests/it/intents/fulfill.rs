@@ -20,7 +20,10 @@ async fn a_fulfilled_intent_is_fulfilled_for_good() {
     let answer = root.fulfill(&claim, json!({"a": [1, 2]})).await.expect(200);
     assert_eq!(answer, json!({"ok": true, "id": claim.id}));
     let seen = root.result(&claim.id).await.expect(200);
-    assert_eq!((&seen["status"], &seen["result"], &seen["result_type"]), (&json!("fulfilled"), &json!({"a": [1, 2]}), &json!("json")));
+    assert_eq!(
+        (&seen["status"], &seen["result"], &seen["result_type"]),
+        (&json!("fulfilled"), &json!({"a": [1, 2]}), &json!("json"))
+    );
     assert!(seen["completed_at"].is_f64() && seen["claim_expires_at"].is_null());
     root.fulfill(&claim, json!(2)).await.refused(404, "not_found");
     root.fail(&claim, "no").await.refused(404, "not_found");
@@ -37,7 +40,13 @@ async fn only_the_claim_itself_finishes_an_intent() {
     let other = held(&root).await;
     let with_token = |token: &Value| json!({"claim_token": token, "result": 1});
     let target = format!("/fulfill/{}", claim.id);
-    for token in [json!("0".repeat(32)), json!(""), json!(other.token), json!(claim.token.to_uppercase()), json!(format!("{} ", claim.token))] {
+    for token in [
+        json!("0".repeat(32)),
+        json!(""),
+        json!(other.token),
+        json!(claim.token.to_uppercase()),
+        json!(format!("{} ", claim.token)),
+    ] {
         root.post(&target, with_token(&token)).await.refused(404, "not_found");
     }
     for token in [json!(5), json!(["a"]), json!({"a": 1}), json!(true)] {
@@ -57,7 +66,9 @@ async fn what_was_never_claimed_or_never_published_is_not_found() {
     let app = TestApp::spawn().await;
     let root = app.root();
     let open = root.published(intent("greet")).await;
-    for id in [open.as_str(), "0".repeat(32).as_str(), "x", "0", "not-an-id", "%00", "00000000-0000-0000-0000-000000000000"] {
+    for id in
+        [open.as_str(), "0".repeat(32).as_str(), "x", "0", "not-an-id", "%00", "00000000-0000-0000-0000-000000000000"]
+    {
         for verb in ["fulfill", "fail", "extend_claim"] {
             let body = json!({"claim_token": "0".repeat(32), "seconds": 60});
             let answer = root.post(&format!("/{verb}/{id}"), body).await;
@@ -80,7 +91,10 @@ async fn a_result_may_be_any_json_or_nothing_at_all() {
     let claim = held(&root).await;
     root.post(&format!("/fulfill/{}", claim.id), json!({"claim_token": claim.token})).await.expect(200);
     let seen = root.result(&claim.id).await.expect(200);
-    assert!(["result", "result_type", "error"].iter().all(|name| !seen.as_object().unwrap().contains_key(*name)), "{seen}");
+    assert!(
+        ["result", "result_type", "error"].iter().all(|name| !seen.as_object().unwrap().contains_key(*name)),
+        "{seen}"
+    );
 }
 
 #[tokio::test]

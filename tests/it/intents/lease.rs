@@ -87,7 +87,8 @@ async fn an_expired_lease_is_seen_as_open_from_the_end_of_its_backoff() {
     app.db.end_lease(&claim.id).await;
     let after = root.status(&claim.id).await.expect(200);
     assert_eq!((&after["status"], &after["claim_expires_at"]), (&json!("open"), &json!(null)));
-    let wait = after["run_at"].as_f64().unwrap() - app.db.value::<f64>("SELECT extract(epoch FROM clock_timestamp())::float8", &[]).await;
+    let wait = after["run_at"].as_f64().unwrap()
+        - app.db.value::<f64>("SELECT extract(epoch FROM clock_timestamp())::float8", &[]).await;
     assert!((9.0..=12.1).contains(&wait), "5 s * 2^1 and a jitter below 2 s, not {wait}");
 }
 
@@ -135,7 +136,10 @@ async fn an_intent_whose_leases_keep_ending_is_dead_after_its_last_attempt() {
     assert_eq!(root.status(&id).await.expect(200)["status"], "dead");
     app.admin().cleanup().await.expect(200);
     let seen = root.status(&id).await.expect(200);
-    assert_eq!((&seen["status"], &seen["last_error"]), (&json!("dead"), &json!("The lease of the last attempt ended.")));
+    assert_eq!(
+        (&seen["status"], &seen["last_error"]),
+        (&json!("dead"), &json!("The lease of the last attempt ended."))
+    );
     assert!(seen["completed_at"].is_f64());
 }
 

@@ -42,7 +42,8 @@ async fn what_is_given_is_kept() {
     });
     let id = app.root().published(&given).await;
     let seen = app.admin().get(&format!("/admin/intents/{id}")).await.expect(200);
-    let fields = ["goal", "namespace", "visibility", "priority", "max_attempts", "target_worker", "required_capability"];
+    let fields =
+        ["goal", "namespace", "visibility", "priority", "max_attempts", "target_worker", "required_capability"];
     for field in fields.into_iter().skip(1) {
         assert_eq!(seen[field], given[field], "{field}");
     }
@@ -72,11 +73,27 @@ async fn a_field_that_is_wrong_is_refused_with_the_code_of_that_field() {
     let app = TestApp::spawn().await;
     let long = |length: usize| Value::from("a".repeat(length));
     let table: Vec<(&str, &str, Vec<Value>)> = vec![
-        ("goal", "invalid_goal", vec![json!(""), json!(" \t\n "), long(257), json!(5), json!(["a"]), json!("a\0b"), json!(null)]),
+        (
+            "goal",
+            "invalid_goal",
+            vec![json!(""), json!(" \t\n "), long(257), json!(5), json!(["a"]), json!("a\0b"), json!(null)],
+        ),
         ("payload", "invalid_payload", vec![json!([1]), json!("text"), json!(7), json!(null), json!(true)]),
-        ("namespace", "invalid_namespace", vec![json!(""), json!("a/b"), json!("a b"), json!("é"), json!("a:b"), long(65), json!(1)]),
-        ("target_worker", "invalid_target_worker", vec![json!(""), json!("a b"), json!("a,b"), long(65), json!(1), json!("é")]),
-        ("required_capability", "invalid_required_capability", vec![json!(""), json!("a b"), json!("a,b"), long(65), json!(1)]),
+        (
+            "namespace",
+            "invalid_namespace",
+            vec![json!(""), json!("a/b"), json!("a b"), json!("é"), json!("a:b"), long(65), json!(1)],
+        ),
+        (
+            "target_worker",
+            "invalid_target_worker",
+            vec![json!(""), json!("a b"), json!("a,b"), long(65), json!(1), json!("é")],
+        ),
+        (
+            "required_capability",
+            "invalid_required_capability",
+            vec![json!(""), json!("a b"), json!("a,b"), long(65), json!(1)],
+        ),
         ("visibility", "invalid_request", vec![json!("secret"), json!(""), json!("Public"), json!(true)]),
         ("priority", "invalid_request", vec![json!(-1), json!(1001), json!(1.5), json!("5"), json!(true), json!([])]),
         ("delay", "invalid_request", vec![json!(-1), json!(-0.001), json!("5"), json!(31_536_001), json!(false)]),

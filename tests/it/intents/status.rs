@@ -12,8 +12,19 @@ async fn a_status_has_all_its_fields_in_every_state() {
     let app = TestApp::spawn().await;
     let root = app.root().declaring("7.61");
     let mut fields = [
-        "claim_attempts", "claim_expires_at", "completed_at", "goal", "id", "last_error", "namespace", "priority",
-        "required_capability", "run_at", "status", "target_worker", "visibility",
+        "claim_attempts",
+        "claim_expires_at",
+        "completed_at",
+        "goal",
+        "id",
+        "last_error",
+        "namespace",
+        "priority",
+        "required_capability",
+        "run_at",
+        "status",
+        "target_worker",
+        "visibility",
     ];
     fields.sort_unstable();
     let id = root.published(intent("greet")).await;
@@ -57,7 +68,8 @@ async fn a_public_intent_is_seen_by_everybody_with_a_key() {
 #[tokio::test]
 async fn an_intent_that_does_not_exist_is_not_found() {
     let app = TestApp::spawn().await;
-    for id in ["0".repeat(32).as_str(), "x", "%00", &"f".repeat(33), "0123456789abcdef0123456789abcdeg", "%F0%9F%9A%80"] {
+    for id in ["0".repeat(32).as_str(), "x", "%00", &"f".repeat(33), "0123456789abcdef0123456789abcdeg", "%F0%9F%9A%80"]
+    {
         app.root().status(id).await.refused(404, "not_found");
         app.root().result(id).await.refused(404, "not_found");
     }
@@ -76,7 +88,9 @@ async fn no_claim_token_is_shown() {
     let root = app.root();
     let id = root.published(intent("greet")).await;
     let token = root.claimed("greet").await.token;
-    for answer in [root.status(&id).await, root.result(&id).await, app.admin().get(&format!("/admin/intents/{id}")).await] {
+    for answer in
+        [root.status(&id).await, root.result(&id).await, app.admin().get(&format!("/admin/intents/{id}")).await]
+    {
         assert!(!answer.text().contains(&token) && !answer.text().contains("token"), "{}", answer.text());
     }
 }

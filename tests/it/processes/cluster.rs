@@ -89,7 +89,8 @@ async fn start_at_once(db: TestDb, in_the_way: &str, waiting: &str) -> Cluster {
     let (barrier, watch) = (db.session().await, db.session().await);
     barrier.batch_execute(in_the_way).await.expect("we are first");
     let starting = tokio::task::spawn_blocking(|| Cluster::on(db, &[]));
-    until("they wait", Duration::from_secs(20), async || watch.query_one(waiting, &[]).await.expect("a row").get(0)).await;
+    until("they wait", Duration::from_secs(20), async || watch.query_one(waiting, &[]).await.expect("a row").get(0))
+        .await;
     barrier.batch_execute("ROLLBACK").await.expect("out of the way");
     starting.await.expect("they start")
 }
@@ -119,18 +120,20 @@ async fn replicas_that_start_at_once_on_an_empty_database_migrate_it_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn replicas_that_make_the_same_partitions_at_once_all_start() {
-    let db = TestDb::create().await;
-    let partitions = "SELECT inhrelid::regclass::text FROM pg_inherits
-         WHERE inhparent IN ('payloads'::regclass, 'finished'::regclass)";
-    for row in db.rows(partitions, &[]).await {
-        db.batch(&format!("DROP TABLE {}", row.get::<_, &str>(0))).await;
-    }
-    // They wait at the first one, whose pattern is the parent. Two of them are enough.
-    let waiting = "SELECT count(*) >= 2 FROM pg_locks WHERE NOT granted AND relation = 'payloads'::regclass";
-    let cluster = start_at_once(db, "BEGIN; LOCK TABLE payloads", waiting).await;
-    for replica in &cluster.replicas {
-        until("ready", Duration::from_secs(20), async || replica.nobody().get("/readyz").await.status == 200).await;
-        replica.root().published(intent("partitioned")).await;
+    for _ in 0..3 {
+        let db = TestDb::create().await;
+        let partitions = "SELECT inhrelid::regclass::text FROM pg_inherits
+             WHERE inhparent IN ('payloads'::regclass, 'finished'::regclass)";
+        for row in db.rows(partitions, &[]).await {
+            db.batch(&format!("DROP TABLE {}", row.get::<_, &str>(0))).await;
+        }
+        // They wait at the first one, whose pattern is the parent. Two of them are enough.
+        let waiting = "SELECT count(*) >= 2 FROM pg_locks WHERE NOT granted AND relation = 'payloads'::regclass";
+        let cluster = start_at_once(db, "BEGIN; LOCK TABLE payloads", waiting).await;
+        for replica in &cluster.replicas {
+            until("ready", Duration::from_secs(20), async || replica.nobody().get("/readyz").await.status == 200).await;
+            replica.root().published(intent("partitioned")).await;
+        }
     }
 }
 
@@ -159,7 +162,9 @@ async fn race_a_nonce(rounds: usize, spread: i64) {
         later.refused(403, "invalid_signature");
     }
     assert_eq!(cluster.db.count("intents").await, i64::try_from(rounds).expect("a small number"));
-    tell(&format!("one nonce sent {TIMES} times at once, timestamps {spread} s apart: {rounds} of {rounds} rounds passed once"));
+    tell(&format!(
+        "one nonce sent {TIMES} times at once, timestamps {spread} s apart: {rounds} of {rounds} rounds passed once"
+    ));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -209,7 +214,9 @@ async fn a_thousand_intents_are_claimed_once_each_by_two_dozen_workers() {
     let fulfilled = "SELECT count(*) FROM finished WHERE state = 'fulfilled' AND claim_attempts = 1";
     assert_eq!(cluster.db.value::<i64>(fulfilled, &[]).await, 1000);
     assert_eq!(cluster.db.count("intents").await, 0);
-    tell(&format!("{INTENTS} intents, {WORKERS} workers, {REPLICAS} replicas: each claimed once; the idlest worker did {least}"));
+    tell(&format!(
+        "{INTENTS} intents, {WORKERS} workers, {REPLICAS} replicas: each claimed once; the idlest worker did {least}"
+    ));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -258,7 +265,7 @@ async fn one_idempotency_key_sent_thirty_times_at_once_makes_one_intent() {
             // The same JSON in two writings.
             let spaced = format!(r#"{{ "payload": {{"n": {round}}}, "goal": "once" }}"#);
             let dense = format!(r#"{{"goal":"once","payload":{{"n":{round}}}}}"#);
-            let body = if number % 2 == 0 { spaced } else { dense };
+            let body = if number.is_multiple_of(2) { spaced } else { dense };
             client.with("idempotency-key", format!("key {round}")).publish(body).await
         };
         let answers = cluster.at_once(30, if round % 2 == 0 { ROOT } else { &key }, send).await;
@@ -320,7 +327,10 @@ async fn a_revoked_key_is_refused_on_every_replica_within_a_second() {
         }
         assert!(slowest <= Duration::from_secs(1), "a revoked key passed {slowest:?} later");
     }
-    tell(&format!("a revoked key last passed {} ms later, over {ROUNDS} rounds and {REPLICAS} replicas", slowest.as_millis()));
+    tell(&format!(
+        "a revoked key last passed {} ms later, over {ROUNDS} rounds and {REPLICAS} replicas",
+        slowest.as_millis()
+    ));
 }
 
 #[tokio::test(flavor = "multi_thread")]

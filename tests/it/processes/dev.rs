@@ -73,7 +73,9 @@ impl Dev {
     fn exported(&self, name: &str) -> &str {
         let after = |line: &'_ str| line.find(&format!("{name}=")).map(|at| at + name.len() + 1);
         let found = self.greeting.iter().find_map(|line| Some(&line[after(line)?..]));
-        found.and_then(|rest| rest.split_whitespace().next()).unwrap_or_else(|| panic!("no {name} in {:#?}", self.greeting))
+        found
+            .and_then(|rest| rest.split_whitespace().next())
+            .unwrap_or_else(|| panic!("no {name} in {:#?}", self.greeting))
     }
 
     fn client(&self) -> Client {
@@ -119,7 +121,11 @@ impl Drop for Dev {
 
 /// Ids of processes and of their parents.
 fn parents() -> Vec<(u32, u32)> {
-    let ids = fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let ids = fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     ids.filter_map(|id: u32| {
         let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
         let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?;
@@ -138,7 +144,10 @@ fn runs(id: u32) -> bool {
 }
 
 fn names_in(folder: &Path) -> Vec<String> {
-    fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
+    fs::read_dir(folder)
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .collect()
 }
 
 /// Waits until all of these processes are gone, and everything in the folder but what is meant to stay.
@@ -252,7 +261,8 @@ async fn a_second_bus_on_the_same_data_is_refused_in_words() {
     let mut first = Dev::start(scratch.path(), &["--data", data.to_str().expect("a path in UTF-8")]);
     let mut command = Command::new(env!("CARGO_BIN_EXE_intent-bus"));
     command.args(["dev", "--yes", "--listen", "127.0.0.1:0", "--data"]).arg(&data).env("TMPDIR", scratch.path());
-    let second = tokio::task::spawn_blocking(move || command.output().expect("the binary starts")).await.expect("no panic");
+    let second =
+        tokio::task::spawn_blocking(move || command.output().expect("the binary starts")).await.expect("no panic");
     let said = String::from_utf8_lossy(&second.stderr).into_owned();
     assert!(!second.status.success() && said.contains(data.to_str().expect("a path in UTF-8")), "{said}");
     first.client().published(intent("still here")).await;

@@ -54,7 +54,8 @@ impl Fleet {
     /// Waits until so many cycles have been done since `since`, all in all.
     fn wait_for_cycles(&self, count: usize) {
         let done = self.cycles.lock().unwrap();
-        let until = self.more_cycles.wait_timeout_while(done, PATIENCE, |done| done.iter().sum::<usize>() < count).unwrap();
+        let until =
+            self.more_cycles.wait_timeout_while(done, PATIENCE, |done| done.iter().sum::<usize>() < count).unwrap();
         assert!(!until.1.timed_out(), "{count} cycles in {PATIENCE:?}: {:?}", until.0);
     }
 

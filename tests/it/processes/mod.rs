@@ -31,9 +31,10 @@ async fn until(what: &str, within: Duration, mut done: impl AsyncFnMut() -> bool
     }
 }
 
-/// Its log has neither a fault nor a panic.
+/// Its log has no fault, and nothing that is no log line: a panic.
 #[track_caller]
 fn without_faults(replica: &Replica) {
-    let faults: Vec<_> = replica.logs().into_iter().filter(|line| line["level"] == "ERROR" || line.is_string()).collect();
+    let faults: Vec<_> =
+        replica.logs().into_iter().filter(|line| line["level"] == "ERROR" || line.is_string()).collect();
     assert!(faults.is_empty(), "{faults:#?}");
 }

@@ -43,7 +43,12 @@ async fn stop(postgres: PrivatePostgres) {
 /// A replica whose way to the database leads through a proxy.
 fn replica_behind(proxy: &Proxy, settings: &[(&str, &str)]) -> Replica {
     let own = [("DATABASE_URL", proxy.url.as_str()), ("BUS_SECRET", ROOT), ("BUS_ADMIN_SECRET", ADMIN)];
-    let fixed = [("BUS_LISTEN", "127.0.0.1:0"), ("BUS_METRICS_LISTEN", "off"), ("BUS_WORKERS", "2"), ("BUS_DRAIN_SECONDS", "0")];
+    let fixed = [
+        ("BUS_LISTEN", "127.0.0.1:0"),
+        ("BUS_METRICS_LISTEN", "off"),
+        ("BUS_WORKERS", "2"),
+        ("BUS_DRAIN_SECONDS", "0"),
+    ];
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_intent-bus"));
     command.arg("serve").env_clear().envs(own).envs(fixed).envs(settings.iter().copied());
     Replica::start_by(&mut command)
@@ -152,6 +157,7 @@ async fn a_database_that_hangs_is_answered_for_in_time() {
     let answers = join_all((0..20).map(async |_| root.publish(intent("meanwhile")).await)).await;
     answers.iter().for_each(is_busy);
     let slowest = began.elapsed();
+    assert!(slowest < Duration::from_secs(25), "answered after {slowest:?}");
     is_busy(&replica.nobody().get("/readyz").await);
     replica.nobody().get("/livez").await.expect(200);
     proxy.set(Link::Up);
@@ -191,7 +197,8 @@ impl Bus {
     async fn start() -> Self {
         let db = TestDb::create().await;
         let proxy = Proxy::start(&db.url).await;
-        let replica = replica_behind(&proxy, &[("BUS_CLEANUP_INTERVAL_SECONDS", "3600"), ("BUS_RATE_LIMIT_PER_MINUTE", "1000")]);
+        let replica =
+            replica_behind(&proxy, &[("BUS_CLEANUP_INTERVAL_SECONDS", "3600"), ("BUS_RATE_LIMIT_PER_MINUTE", "1000")]);
         let made = replica.admin().generate_key("tenant").await.expect(201);
         let tenant = replica.nobody().key(made["api_key"].as_str().expect("a key"));
         Self { replica, proxy, tenant, db }
@@ -401,7 +408,9 @@ async fn copies_of_a_signed_request_make_one_intent_although_the_first_commit_is
         let copies = join_all((0..3).map(async |_| client.publish(body.clone()).await));
         let answers = bus.losing(loss, copies).await;
         let (passed, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 201);
-        refused.iter().for_each(|answer| drop(answer.refused(403, "invalid_signature")));
+        for answer in refused {
+            answer.refused(403, "invalid_signature");
+        }
         assert_eq!(passed.len(), 1, "{loss:?}");
         assert_eq!(usize::try_from(bus.db.count("intents").await), Ok(round + 1), "{loss:?}");
     }

@@ -71,7 +71,8 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let upstream = parse(url);
         let url = with_address(&upstream, listener.local_addr().expect("an address"));
-        let shared = Arc::new(Shared { upstream: upstream.into(), losses: Mutex::default(), link: watch::channel(Link::Up).0 });
+        let shared =
+            Arc::new(Shared { upstream: upstream.into(), losses: Mutex::default(), link: watch::channel(Link::Up).0 });
         let for_task = Arc::clone(&shared);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {

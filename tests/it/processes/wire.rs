@@ -88,7 +88,8 @@ impl Connection {
     pub(super) fn answer(&mut self) -> io::Result<Answer> {
         let status_line = self.line()?;
         let status = status_line.split(' ').nth(1).and_then(|status| status.parse().ok());
-        let status = status.ok_or_else(|| io::Error::new(ErrorKind::InvalidData, format!("no status: {status_line:?}")))?;
+        let status =
+            status.ok_or_else(|| io::Error::new(ErrorKind::InvalidData, format!("no status: {status_line:?}")))?;
         let mut headers = Vec::new();
         loop {
             let line = self.line()?;
@@ -133,6 +134,7 @@ impl Answer {
     }
 
     pub(super) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {:?}", String::from_utf8_lossy(&self.body)))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {:?}", String::from_utf8_lossy(&self.body)))
     }
 }

@@ -41,7 +41,10 @@ async fn an_empty_database_is_migrated_once_by_whoever_comes_first() {
     assert!(!migrations::pending(&client).await.unwrap());
     let journal = migrations::journal(&client).await.unwrap();
     for (entry, migration) in journal.iter().zip(migrations::ALL) {
-        assert_eq!((entry.number, entry.name.as_str(), entry.checksum.as_str()), (migration.number, migration.name, migration.checksum().as_str()));
+        assert_eq!(
+            (entry.number, entry.name.as_str(), entry.checksum.as_str()),
+            (migration.number, migration.name, migration.checksum().as_str())
+        );
         assert!(entry.applied_at > 1.7e9);
     }
     assert_eq!(journal.len(), migrations::ALL.len());
@@ -60,7 +63,10 @@ async fn a_migration_that_was_applied_with_another_text_stops_the_start() {
 #[tokio::test]
 async fn what_is_missing_is_applied_and_what_is_there_is_left() {
     let db = TestDb::create().await;
-    db.batch("DROP TABLE totals_progress, finished_totals, open_totals; DELETE FROM schema_migrations WHERE number = 5").await;
+    db.batch(
+        "DROP TABLE totals_progress, finished_totals, open_totals; DELETE FROM schema_migrations WHERE number = 5",
+    )
+    .await;
     let client = connect(&Address::parse(&db.url).unwrap()).await.unwrap();
     assert!(migrations::pending(&client).await.unwrap());
     assert_eq!(migrations::apply(&client).await.unwrap(), ["0005_totals"]);

@@ -21,7 +21,10 @@ async fn backoffs(app: &TestApp, attempts_used: i16, base: f64) -> [f64; 2] {
     let before: f64 = app.db.value("SELECT extract(epoch FROM clock_timestamp())::float8", &[]).await;
     root.fail(&claim, "no").await.expect(200);
     let (visible_at, run_at): (f64, f64) = {
-        let rows = app.db.rows("SELECT extract(epoch FROM visible_at)::float8, extract(epoch FROM run_at)::float8 FROM intents", &[]).await;
+        let rows = app
+            .db
+            .rows("SELECT extract(epoch FROM visible_at)::float8, extract(epoch FROM run_at)::float8 FROM intents", &[])
+            .await;
         (rows[0].get(0), rows[0].get(1))
     };
     assert!((visible_at - run_at).abs() < 1e-6);
@@ -44,6 +47,7 @@ async fn sql_backs_off_as_the_domain_says() {
             }
         }
     }
-    let (least, most) = jitters.iter().fold((f64::MAX, f64::MIN), |(least, most), jitter| (least.min(*jitter), most.max(*jitter)));
+    let (least, most) =
+        jitters.iter().fold((f64::MAX, f64::MIN), |(least, most), jitter| (least.min(*jitter), most.max(*jitter)));
     assert!(most - least > 0.5, "the jitter does not spread: {least} to {most}");
 }

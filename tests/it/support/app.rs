@@ -73,7 +73,8 @@ impl TestApp {
         let (stop, told) = oneshot::channel();
         thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
-                let server = Server::start(config).await.unwrap_or_else(|error| panic!("the bus does not start: {error:?}"));
+                let server =
+                    Server::start(config).await.unwrap_or_else(|error| panic!("the bus does not start: {error:?}"));
                 let _ = started.send(server.address().expect("an address"));
                 let told = async { told.await.unwrap_or(Stop::Now) };
                 server.run_until(told).await.expect("the bus has failed");

@@ -180,7 +180,14 @@ impl Client {
 }
 
 /// The headers that sign a request.
-pub(crate) fn sign_as(key: &str, method: &str, target: &str, body: &[u8], timestamp: i64, nonce: &str) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn sign_as(
+    key: &str,
+    method: &str,
+    target: &str,
+    body: &[u8],
+    timestamp: i64,
+    nonce: &str,
+) -> Vec<(String, Vec<u8>)> {
     let timestamp = timestamp.to_string();
     let parts = SignedParts { method, path_and_query: target, timestamp: &timestamp, nonce, body };
     let pairs = [("x-signature", sign(key, &parts)), ("x-timestamp", timestamp.clone()), ("x-nonce", nonce.to_owned())];

@@ -13,7 +13,9 @@ pub(crate) fn intent(goal: &str) -> Value {
 /// The same with other fields added.
 pub(crate) fn intent_with(goal: &str, fields: Value) -> Value {
     let mut body = intent(goal);
-    let (Value::Object(body_fields), Value::Object(fields)) = (&mut body, fields) else { panic!("fields of an object") };
+    let (Value::Object(body_fields), Value::Object(fields)) = (&mut body, fields) else {
+        panic!("fields of an object")
+    };
     body_fields.extend(fields);
     body
 }

@@ -123,13 +123,16 @@ impl Cluster {
                     let idle = stock.len() >= ahead;
                     let task = if idle { incoming.recv().await } else { incoming.try_recv().ok() };
                     match task {
-                        Some(Task::Drop(name)) => run(&admin, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await,
+                        Some(Task::Drop(name)) => {
+                            run(&admin, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
+                        }
                         Some(Task::Create(asked)) if !stock.is_empty() => drop(asked.send(stock.remove(0))),
                         None if idle => break,
                         task => {
                             made += 1;
                             let name = format!("it_{}_{made}", std::process::id());
-                            run(&admin, &format!("CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")).await;
+                            run(&admin, &format!("CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy"))
+                                .await;
                             match task {
                                 Some(Task::Create(asked)) => drop(asked.send(name)),
                                 _ => stock.push(name),
@@ -148,7 +151,7 @@ impl Cluster {
 
     async fn database(&self) -> String {
         let (asked, answer) = oneshot::channel();
-        self.tasks.send(Task::Create(asked)).ok().expect("the thread that makes databases has ended");
+        assert!(self.tasks.send(Task::Create(asked)).is_ok(), "the thread that makes databases has ended");
         answer.await.expect("the thread that makes databases has ended")
     }
 }
@@ -216,7 +219,9 @@ async fn migrate(url: &str) {
             direct.execute(others, &[]).await.expect("the other sessions would not end");
         });
     });
-    tokio::task::spawn_blocking(move || migrated.join().expect("the template could not be migrated")).await.expect("no thread");
+    tokio::task::spawn_blocking(move || migrated.join().expect("the template could not be migrated"))
+        .await
+        .expect("no thread");
 }
 
 async fn run(admin: &tokio_postgres::Client, sql: &str) {
@@ -225,7 +230,8 @@ async fn run(admin: &tokio_postgres::Client, sql: &str) {
 
 async fn session(url: &str) -> tokio_postgres::Client {
     let config: Config = url.parse().expect("a connection string");
-    let (client, connection) = config.connect(NoTls).await.unwrap_or_else(|error| panic!("no connection to {url}: {error}"));
+    let (client, connection) =
+        config.connect(NoTls).await.unwrap_or_else(|error| panic!("no connection to {url}: {error}"));
     tokio::spawn(connection);
     client
 }
@@ -236,7 +242,8 @@ fn runtime() -> tokio::runtime::Runtime {
 
 /// The URL of another database on the same server.
 fn with_database(url: &str, database: &str) -> String {
-    let (head, parameters) = url.split_once('?').map_or((url, String::new()), |(head, rest)| (head, format!("?{rest}")));
+    let (head, parameters) =
+        url.split_once('?').map_or((url, String::new()), |(head, rest)| (head, format!("?{rest}")));
     let server = head.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
     format!("{server}/{database}{parameters}")
 }

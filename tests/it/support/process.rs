@@ -1,7 +1,7 @@
 //! The bus as a process of its own: the real binary, its log, and signals.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read},
     net::SocketAddr,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Condvar, Mutex},
@@ -26,11 +26,12 @@ pub(crate) struct Replica {
     pub(crate) address: SocketAddr,
     child: Child,
     log: Arc<Log>,
-    reader: Option<JoinHandle<()>>,
+    /// Of its standard output, then of its standard error.
+    readers: Vec<JoinHandle<()>>,
     http: reqwest::Client,
 }
 
-/// The lines on its standard output so far.
+/// The lines that it has written so far, and whether they have come to their end.
 #[derive(Default)]
 struct Log {
     lines: Mutex<(Vec<Value>, bool)>,
@@ -52,21 +53,22 @@ impl Replica {
 
     /// Runs this command and waits until it says that it listens.
     pub(crate) fn start_by(command: &mut Command) -> Self {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the binary starts");
-        let output = BufReader::new(child.stdout.take().expect("its output"));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the binary starts");
+        let (output, complaints) =
+            (child.stdout.take().expect("its output"), child.stderr.take().expect("its complaints"));
         let log = Arc::new(Log::default());
-        let writer = Arc::clone(&log);
-        let reader = thread::spawn(move || {
-            for line in output.lines() {
-                let Ok(line) = line else { break };
-                // What is not JSON is kept as text: it may be what a test looks for.
-                writer.push(serde_json::from_str(&line).unwrap_or(Value::String(line)));
-            }
-            writer.end();
-        });
+        let (for_output, for_complaints) = (Arc::clone(&log), Arc::clone(&log));
+        let readers = vec![
+            thread::spawn(move || {
+                for_output.copy(output);
+                for_output.end();
+            }),
+            thread::spawn(move || for_complaints.copy(complaints)),
+        ];
         let address = log.wait("listening")["listen"].as_str().and_then(|text| text.parse().ok()).expect("an address");
         let http = reqwest::Client::builder().build().expect("an HTTP client");
-        Self { address, child, log, reader: Some(reader), http }
+        Self { address, child, log, readers, http }
     }
 
     /// A client without a key.
@@ -82,11 +84,6 @@ impl Replica {
     /// An operator, by the admin token.
     pub(crate) fn admin(&self) -> Client {
         self.nobody().with("x-admin-token", ADMIN)
-    }
-
-    /// Its process id.
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
     }
 
     /// Sends it a signal.
@@ -111,15 +108,10 @@ impl Replica {
         // Its output ends with it.
         self.log.wait_for_end();
         let status = self.child.wait().expect("a child of ours");
-        if let Some(reader) = self.reader.take() {
-            reader.join().expect("the reader of its output");
+        for reader in self.readers.drain(..) {
+            reader.join().expect("a reader of what it writes");
         }
         status
-    }
-
-    /// Waits for a line with this message, which may have come already.
-    pub(crate) fn wait_for(&self, message: &str) -> Value {
-        self.log.wait(message)
     }
 
     /// The lines of its log so far; all of them once it has ended.
@@ -130,7 +122,7 @@ impl Replica {
 
 impl Drop for Replica {
     fn drop(&mut self) {
-        if self.reader.is_some() {
+        if !self.readers.is_empty() {
             let _ = self.child.kill();
             let _ = self.child.wait();
         }
@@ -143,6 +135,13 @@ impl Drop for Replica {
 }
 
 impl Log {
+    /// Keeps the lines of a stream until it ends. What is not JSON is kept as text: a panic, for one.
+    fn copy(&self, stream: impl Read) {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            self.push(serde_json::from_str(&line).unwrap_or(Value::String(line)));
+        }
+    }
+
     fn push(&self, line: Value) {
         self.lines.lock().expect("the log").0.push(line);
         self.more.notify_all();

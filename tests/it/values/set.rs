@@ -69,8 +69,18 @@ async fn a_key_may_be_any_text() {
     let app = TestApp::spawn().await;
     let root = app.root();
     let keys = [
-        "plain", "with/slashes/in/it", "a%20b", "a+b", "%F0%9F%9A%80", "%D7%A9%D7%9C%D7%95%D7%9D", "..%2f..%2fetc", "a%3Fb", "%25zz", "q%26a%3D1",
-        "%E2%80%AEreversed", "a%0Ab",
+        "plain",
+        "with/slashes/in/it",
+        "a%20b",
+        "a+b",
+        "%F0%9F%9A%80",
+        "%D7%A9%D7%9C%D7%95%D7%9D",
+        "..%2f..%2fetc",
+        "a%3Fb",
+        "%25zz",
+        "q%26a%3D1",
+        "%E2%80%AEreversed",
+        "a%0Ab",
     ];
     for (number, key) in keys.iter().enumerate() {
         root.set(key, json!(number)).await.expect(200);

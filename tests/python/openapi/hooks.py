@@ -17,6 +17,7 @@ import uuid
 import requests
 import schemathesis
 from requests.adapters import HTTPAdapter
+from schemathesis.core.parameters import ParameterLocation
 from schemathesis.generation.meta import TestPhase
 
 from openapi.signing import sign
@@ -24,6 +25,7 @@ from openapi.things import Things
 
 SETTINGS = json.loads(os.environ["OPENAPI_CHECK"])
 KEY, SIGNED, GENERATION = SETTINGS["key"], SETTINGS["signed"], SETTINGS["generation"]
+IDEMPOTENCY_KEY_MAX = 255
 
 statuses: collections.Counter = collections.Counter()
 of_operation: dict[str, collections.Counter] = collections.defaultdict(collections.Counter)
@@ -72,17 +74,27 @@ def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwar
     # Signed runs put the right one in its place.
     if not SIGNED:
         case.headers.pop("X-Signature", None)
-    # Every other good request gets what makes it succeed; the rest shows what happens without.
-    if case.meta is None or not case.meta.generation.mode.is_positive or case.meta.phase.name == TestPhase.STATEFUL:
-        return
-    if "Idempotency-Key" in case.headers and next(turns["Idempotency-Key"]):
+    if case.meta is not None and case.meta.phase.name != TestPhase.STATEFUL:
+        is_good = case.meta.generation.mode.is_positive
+        # Every other good request gets what makes it succeed; the rest shows what happens without. A bad request gets it
+        # where it is not what is bad: only then does 400 mean that the fault was found, and not 404 or 409 something else.
+        if not is_good or next(turns[case.operation.label]):
+            renew_idempotency_key(case)
+            name_something_real(case, is_good)
+
+
+def renew_idempotency_key(case: schemathesis.Case) -> None:
+    if 0 < len(str(case.headers.get("Idempotency-Key", ""))) <= IDEMPOTENCY_KEY_MAX:
         case.headers["Idempotency-Key"] = uuid.uuid4().hex
-    made = things.for_operation(case.operation.label) if next(turns[case.operation.label]) else None
+
+
+def name_something_real(case: schemathesis.Case, is_good: bool) -> None:
+    made = None if case.meta.is_negative_at(ParameterLocation.PATH) else things.for_operation(case.operation.label)
     if made:
-        path_parameters, body = made
+        path_parameters, fields = made
         case.path_parameters.update(path_parameters)
         if isinstance(case.body, dict):
-            case.body.update(body)
+            case.body.update({name: value for name, value in fields.items() if is_good or isinstance(case.body.get(name), str)})
 
 
 def declare_generation(case: schemathesis.Case) -> None:

@@ -20,9 +20,7 @@ fn main() -> ExitCode {
         ["guard"] => return guard::run(),
         ["hold", "ephemeral"] => hold(Data::Ephemeral),
         ["hold", folder] => hold(Data::Kept(PathBuf::from(folder))),
-        ["fetch", cache] => fetch::fetch_into(Path::new(cache))
-            .map(|_| ())
-            .map_err(Into::into),
+        ["fetch", cache] => fetch::fetch_into(Path::new(cache)).map(|_| ()).map_err(Into::into),
         _ => Err("what?".into()),
     };
     match done {
@@ -36,10 +34,7 @@ fn main() -> ExitCode {
 
 fn hold(data: Data) -> Result<(), Box<dyn Error>> {
     let durable = data != Data::Ephemeral;
-    let options = Options {
-        durable,
-        ..Options::new(data, Guard::subcommand("guard")?)
-    };
+    let options = Options { durable, ..Options::new(data, Guard::subcommand("guard")?) };
     let server = PrivatePostgres::start(options)?;
     let mut out = io::stdout();
     writeln!(out, "{}", server.guard_pid())?;

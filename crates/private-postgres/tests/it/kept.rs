@@ -4,9 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt};
 
 use private_postgres::{Data, PrivatePostgres};
 
-use crate::support::{
-    Caller, Outcome, is_root, names_in, open_folder, options, psql, refusal, start, working_in,
-};
+use crate::support::{Caller, Outcome, is_root, names_in, open_folder, options, psql, refusal, start, working_in};
 
 fn ask(server: &PrivatePostgres, sql: &str) -> Outcome<String> {
     psql(server.binaries(), &server.url("postgres"), sql)
@@ -47,10 +45,7 @@ fn a_second_start_on_the_same_folder_is_refused_and_names_the_first() -> Outcome
     let data = scratch.path().join("data");
     let held = Caller::hold(&data.to_string_lossy(), scratch.path())?;
     let why = refusal(options(Data::Kept(data)))?;
-    assert!(
-        why.contains(&format!("already in use by pid {}", held.process.id())),
-        "{why}"
-    );
+    assert!(why.contains(&format!("already in use by pid {}", held.process.id())), "{why}");
     held.finish()
 }
 
@@ -61,17 +56,10 @@ fn a_pid_file_left_by_a_crash_does_not_hinder() -> Outcome {
     start(Data::Kept(data.clone()))?.stop()?;
     // The id now belongs to a process of the same account, which Postgres alone would take for the server.
     let other = start(Data::Ephemeral)?;
-    let left = format!(
-        "{}\n{}/pgdata\n1\n5432\n/tmp/gone\n\n 12345 999\nready\n",
-        other.server_pid(),
-        data.display()
-    );
+    let left = format!("{}\n{}/pgdata\n1\n5432\n/tmp/gone\n\n 12345 999\nready\n", other.server_pid(), data.display());
     fs::write(data.join("pgdata/postmaster.pid"), left)?;
     let server = start(Data::Kept(data))?;
-    assert_eq!(
-        (ask(&server, "select 1")?, ask(&other, "select 2")?),
-        ("1".to_owned(), "2".to_owned())
-    );
+    assert_eq!((ask(&server, "select 1")?, ask(&other, "select 2")?), ("1".to_owned(), "2".to_owned()));
     Ok(())
 }
 
@@ -97,10 +85,7 @@ fn data_of_another_major_version_is_refused_and_left_alone() -> Outcome {
     fs::create_dir_all(data.join("pgdata/global"))?;
     fs::write(data.join("pgdata/PG_VERSION"), "14\n")?;
     let why = refusal(options(Data::Kept(data.clone())))?;
-    assert!(
-        why.contains("made by Postgres 14") && why.contains("BUS_PG_BIN"),
-        "{why}"
-    );
+    assert!(why.contains("made by Postgres 14") && why.contains("BUS_PG_BIN"), "{why}");
     assert!(data.join("pgdata/global").exists());
     Ok(())
 }
@@ -125,9 +110,6 @@ fn as_root_a_folder_that_postgres_cannot_reach_is_named() -> Outcome {
     fs::create_dir(&closed)?;
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o700))?;
     let why = refusal(options(Data::Kept(closed.join("data"))))?;
-    assert!(
-        why.contains(&format!("may not enter {}", closed.display())),
-        "{why}"
-    );
+    assert!(why.contains(&format!("may not enter {}", closed.display())), "{why}");
     Ok(())
 }

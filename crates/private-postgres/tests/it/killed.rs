@@ -6,18 +6,14 @@ use private_postgres::Data;
 use rustix::process::Signal;
 
 use crate::support::{
-    CALLER, Caller, Outcome, Watched, caller, children, is_root, names_in, open_folder,
-    shared_memory_of, signal, start, until, working_in,
+    CALLER, Caller, Outcome, Watched, caller, children, is_root, names_in, open_folder, shared_memory_of, signal,
+    start, until, working_in,
 };
 
 fn nothing_left(held: &Caller, scratch: &Path) -> Outcome {
     assert_eq!(working_in(scratch), [], "processes");
     assert_eq!(shared_memory_of(held.server)?, 0, "shared memory");
-    assert!(
-        names_in(scratch)?.is_empty(),
-        "left: {:?}",
-        names_in(scratch)?
-    );
+    assert!(names_in(scratch)?.is_empty(), "left: {:?}", names_in(scratch)?);
     Ok(())
 }
 
@@ -38,9 +34,7 @@ fn the_caller_killed_during_initdb_leaves_nothing() -> Outcome {
     let scratch = open_folder()?;
     let data = scratch.path().join("data");
     let mut process = caller(CALLER, &["hold", &data.to_string_lossy()], scratch.path()).spawn()?;
-    until("initdb is at work", || {
-        data.join("pgdata.new/base/1").exists()
-    })?;
+    until("initdb is at work", || data.join("pgdata.new/base/1").exists())?;
     let [guard] = children(process.id())[..] else {
         return Err("one guard".into());
     };
@@ -74,10 +68,7 @@ fn a_killed_guard_takes_postgres_along_and_the_next_start_clears_up() -> Outcome
     held.kill()?;
     guard.wait_gone()?;
     server.wait_gone()?;
-    assert_eq!(
-        (working_in(scratch.path()), shared_memory_of(held.server)?),
-        (vec![], 0)
-    );
+    assert_eq!((working_in(scratch.path()), shared_memory_of(held.server)?), (vec![], 0));
 
     let next = Caller::hold("ephemeral", scratch.path())?;
     assert!(!held.socket_dir.exists() && next.socket_dir.exists());
@@ -111,10 +102,7 @@ fn a_server_that_dies_by_itself_is_cleared_up_after_and_reported() -> Outcome {
     let Err(error) = server.stop() else {
         return Err("no word of it".into());
     };
-    assert!(
-        error.to_string().contains("postgres ended with signal: 9"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("postgres ended with signal: 9"), "{error}");
     Ok(())
 }
 

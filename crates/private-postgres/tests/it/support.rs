@@ -22,20 +22,11 @@ pub(crate) type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 pub(crate) const CALLER: &str = env!("CARGO_BIN_EXE_private-postgres-test-caller");
 
 pub(crate) fn options(data: Data) -> Options {
-    Options::new(
-        data,
-        Guard {
-            program: CALLER.into(),
-            args: vec!["guard".into()],
-        },
-    )
+    Options::new(data, Guard { program: CALLER.into(), args: vec!["guard".into()] })
 }
 
 pub(crate) fn start(data: Data) -> Outcome<PrivatePostgres> {
-    Ok(PrivatePostgres::start(Options {
-        durable: false,
-        ..options(data)
-    })?)
+    Ok(PrivatePostgres::start(Options { durable: false, ..options(data) })?)
 }
 
 /// The message of a start that must fail.
@@ -48,10 +39,7 @@ pub(crate) fn refusal(options: Options) -> Outcome<String> {
 
 pub(crate) fn psql(binaries: &Binaries, url: &str, sql: &str) -> Outcome<String> {
     // A port in the environment must not lead the client elsewhere.
-    let output = Command::new(binaries.dir.join("psql"))
-        .args(["-XtAc", sql, url])
-        .env("PGPORT", "1")
-        .output()?;
+    let output = Command::new(binaries.dir.join("psql")).args(["-XtAc", sql, url]).env("PGPORT", "1").output()?;
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into());
     }
@@ -82,11 +70,7 @@ pub(crate) struct Caller {
 /// The command that makes one, with `scratch` as its temporary folder and in a process group of its own.
 pub(crate) fn caller(program: impl AsRef<Path>, what: &[&str], scratch: &Path) -> Command {
     let mut command = Command::new(program.as_ref());
-    command
-        .args(what)
-        .env("TMPDIR", scratch)
-        .env("HOME", scratch)
-        .process_group(0);
+    command.args(what).env("TMPDIR", scratch).env("HOME", scratch).process_group(0);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     command
 }
@@ -105,39 +89,21 @@ impl Caller {
             return Err(lines.join("\n").into());
         };
         let (guard, server) = (guard.parse()?, server.parse()?);
-        Ok(Self {
-            process,
-            guard,
-            server,
-            socket_dir: socket_dir.into(),
-            url: url.clone(),
-        })
+        Ok(Self { process, guard, server, socket_dir: socket_dir.into(), url: url.clone() })
     }
 
     /// One value from its server.
     pub(crate) fn ask(&self, sql: &str) -> Outcome<String> {
         let server = fs::read_link(format!("/proc/{}/exe", self.server))?;
         let dir = server.parent().ok_or("no folder")?.to_owned();
-        psql(
-            &Binaries {
-                dir,
-                version: String::new(),
-                major: 0,
-            },
-            &self.url,
-            sql,
-        )
+        psql(&Binaries { dir, version: String::new(), major: 0 }, &self.url, sql)
     }
 
     /// Ends it by closing its standard input.
     pub(crate) fn finish(mut self) -> Outcome {
         drop(self.process.stdin.take());
         let status = self.process.wait()?;
-        if status.success() {
-            Ok(())
-        } else {
-            Err(status.to_string().into())
-        }
+        if status.success() { Ok(()) } else { Err(status.to_string().into()) }
     }
 
     /// `kill -9` to it and its whole process group, as a terminal or a test runner would.
@@ -165,10 +131,7 @@ impl Watched {
     }
 
     pub(crate) fn wait_gone(&self) -> Outcome {
-        let patience = Timespec {
-            tv_sec: 20,
-            tv_nsec: 0,
-        };
+        let patience = Timespec { tv_sec: 20, tv_nsec: 0 };
         match poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&patience))? {
             0 => Err("still there after 20 s".into()),
             _ => Ok(()),
@@ -191,11 +154,8 @@ pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) -> Outcome {
 /// The children of a process.
 pub(crate) fn children(parent: u32) -> Vec<u32> {
     let is_child = |id: &u32| {
-        fs::read_to_string(format!("/proc/{id}/status")).is_ok_and(|status| {
-            status
-                .lines()
-                .any(|line| line == format!("PPid:\t{parent}"))
-        })
+        fs::read_to_string(format!("/proc/{id}/status"))
+            .is_ok_and(|status| status.lines().any(|line| line == format!("PPid:\t{parent}")))
     };
     processes().into_iter().filter(is_child).collect()
 }
@@ -203,31 +163,23 @@ pub(crate) fn children(parent: u32) -> Vec<u32> {
 /// Processes that have `folder`, or one below it, as their current one: Postgres and all its children do. A zombie
 /// has none.
 pub(crate) fn working_in(folder: &Path) -> Vec<u32> {
-    let inside = |id: &u32| {
-        fs::read_link(format!("/proc/{id}/cwd")).is_ok_and(|cwd| cwd.starts_with(folder))
-    };
+    let inside = |id: &u32| fs::read_link(format!("/proc/{id}/cwd")).is_ok_and(|cwd| cwd.starts_with(folder));
     processes().into_iter().filter(inside).collect()
 }
 
 fn processes() -> Vec<u32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .collect()
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
 /// System V shared memory made by a process.
 pub(crate) fn shared_memory_of(server: u32) -> Outcome<usize> {
     let table = fs::read_to_string("/proc/sysvipc/shm")?;
-    Ok(table
-        .lines()
-        .filter(|line| line.split_whitespace().nth(4) == Some(&server.to_string()))
-        .count())
+    Ok(table.lines().filter(|line| line.split_whitespace().nth(4) == Some(&server.to_string())).count())
 }
 
 /// What is left in a folder.
 pub(crate) fn names_in(folder: &Path) -> Outcome<Vec<String>> {
-    let names =
-        fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+    let names = fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
     names.collect()
 }
