@@ -95,7 +95,7 @@ impl Server {
         let server = serve_bus(&state, &config, bus)?;
         let metrics = metrics.map(|listener| serve_metrics(&state, listener)).transpose()?;
         let handle = server.handle();
-        let background = Background::start(&state, &config);
+        let background = Background::start(&state, &config)?;
         tracing::info!(listen = addresses.0, metrics = addresses.1, version = meta::VERSION, "listening");
 
         let stop = async {
@@ -175,16 +175,17 @@ fn serve_metrics(state: &Data<State>, listener: TcpListener) -> Result<actix_web
 struct Background(Vec<actix_web::rt::task::JoinHandle<()>>);
 
 impl Background {
-    fn start(state: &Data<State>, config: &Config) -> Self {
+    fn start(state: &Data<State>, config: &Config) -> Result<Self> {
         let (for_keys, for_maintenance) = (Arc::clone(state), Arc::clone(state));
         let (settings, database) = (config.maintenance.clone(), config.database.clone());
-        Self(vec![
-            actix_web::rt::spawn(async move { for_keys.keys.watch().await }),
+        let watcher = Store::new(database.address.pool(1)?, config.limits.intent_ttl);
+        Ok(Self(vec![
+            actix_web::rt::spawn(async move { for_keys.keys.watch(&watcher).await }),
             actix_web::rt::spawn(async move {
                 prepare_later(&for_maintenance, &database).await;
                 maintenance::run(&for_maintenance, &settings).await;
             }),
-        ])
+        ]))
     }
 }
 

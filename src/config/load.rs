@@ -1,10 +1,18 @@
 //! Reading the settings: defaults, then the file that `BUS_CONFIG` or `--config` names, then `NAME_FILE`, then `NAME`.
 
-use std::{collections::HashMap, fmt::Display, net::IpAddr, path::Path, str::FromStr, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt::Display,
+    net::{IpAddr, ToSocketAddrs},
+    path::Path,
+    str::FromStr,
+    time::Duration,
+};
 
 use intent_bus_protocol::generation::Generation;
 use ipnet::IpNet;
 use secrecy::SecretString;
+use tracing_subscriber::EnvFilter;
 
 use super::{
     Auth, Config, Database, Limits, Listen, Maintenance, Proxy,
@@ -58,9 +66,17 @@ const WELL_KNOWN: &[&str] = &[
 /// # Errors
 /// The first setting that cannot be used.
 pub fn load(file: Option<&Path>) -> Result<Config> {
-    let environment: HashMap<String, String> = std::env::vars().collect();
+    let environment = environment();
     let named = environment.get("BUS_CONFIG").map(Path::new);
     load_from(file.or(named), &environment)
+}
+
+/// The variables of this process that are text. Others are nobody's settings.
+#[must_use]
+pub fn environment() -> HashMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 /// Reads the settings from a file and an environment.
@@ -94,8 +110,18 @@ fn listen(values: &Values) -> Result<Listen> {
     if !["json", "pretty"].contains(&format) {
         return Err(refused("BUS_LOG_FORMAT", "must be json or pretty"));
     }
+    let log = values.text("BUS_LOG");
+    if EnvFilter::try_new(log).is_err() {
+        return Err(refused("BUS_LOG", "must be a level, such as info, or a filter by module"));
+    }
     let workers: usize = values.number("BUS_WORKERS", 0, 256)?;
     let metrics = values.text("BUS_METRICS_LISTEN");
+    for name in ["BUS_LISTEN", "BUS_METRICS_LISTEN"] {
+        let listens = values.text(name) != "off" || name == "BUS_LISTEN";
+        if listens && values.text(name).to_socket_addrs().is_err() {
+            return Err(refused(name, "must be an address and a port, such as 127.0.0.1:5000"));
+        }
+    }
     Ok(Listen {
         bus: values.text("BUS_LISTEN").to_owned(),
         metrics: (metrics != "off").then(|| metrics.to_owned()),
@@ -103,7 +129,7 @@ fn listen(values: &Values) -> Result<Listen> {
         keep_alive: values.seconds("BUS_KEEP_ALIVE_SECONDS", 1, 3600)?,
         drain: values.seconds("BUS_DRAIN_SECONDS", 0, 3600)?,
         shutdown: values.seconds("BUS_SHUTDOWN_SECONDS", 1, 3600)?,
-        log: values.text("BUS_LOG").to_owned(),
+        log: log.to_owned(),
         log_pretty: format == "pretty",
     })
 }
@@ -264,8 +290,10 @@ fn unknown_names(file: &HashMap<String, String>, environment: &HashMap<String, S
         return Err(ConfigError(format!("The settings file has an unknown setting {key}. See docs/configuration.md.")));
     }
     let known = |name: &str| {
-        let name = name.strip_suffix("_FILE").unwrap_or(name);
-        name == "BUS_CONFIG" || name == "BUS_PG_BIN" || SETTINGS.iter().any(|setting| setting.name == name)
+        let setting = name.strip_suffix("_FILE").unwrap_or(name);
+        ["BUS_CONFIG", "BUS_PG_BIN"].contains(&name)
+            || SETTINGS.iter().any(|known| known.name == setting)
+            || is_service_link(name)
     };
     match environment.keys().find(|name| name.starts_with("BUS_") && !known(name)) {
         Some(name) => {
@@ -273,6 +301,13 @@ fn unknown_names(file: &HashMap<String, String>, environment: &HashMap<String, S
         }
         None => Ok(()),
     }
+}
+
+/// What Kubernetes puts into the environment of every pod beside a service whose name begins with "bus".
+fn is_service_link(name: &str) -> bool {
+    ["_SERVICE_HOST", "_SERVICE_PORT", "_PORT"].iter().any(|end| name.ends_with(end))
+        || name.contains("_SERVICE_PORT_")
+        || name.contains("_PORT_")
 }
 
 fn flag(text: &str) -> Option<bool> {

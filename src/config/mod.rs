@@ -7,7 +7,7 @@ pub mod table;
 use std::fmt;
 
 pub use self::{
-    load::{ConfigError, load, load_from},
+    load::{ConfigError, environment, load, load_from},
     sections::{Auth, Database, Limits, Listen, Maintenance, Proxy},
 };
 

@@ -6,6 +6,14 @@ use secrecy::ExposeSecret;
 
 use crate::config::Auth;
 
+/// Says that the data goes to a database that is not this bus's own.
+#[allow(clippy::print_stdout, reason = "the command's answer")]
+pub(super) fn say_whose_database() {
+    println!(
+        "DATABASE_URL is set: the bus uses that database, and makes its tables there. Unset it for a private one.\n"
+    );
+}
+
 /// Prints the key and the lines. This is the one place where secrets are shown: to the person who started the bus.
 #[allow(clippy::print_stdout, reason = "the command's answer")]
 pub(super) fn print(address: SocketAddr, auth: &Auth, took: Duration) {

@@ -3,7 +3,7 @@
 mod greeting;
 mod secrets;
 
-use std::{collections::HashMap, io::IsTerminal, path::PathBuf, process::ExitCode, time::Instant};
+use std::{io::IsTerminal, path::PathBuf, process::ExitCode, time::Instant};
 
 use clap::Args;
 use private_postgres::{Data, Fetch, Guard, Options, PrivatePostgres, default_data_dir, needs_fetch};
@@ -47,7 +47,7 @@ const SETTINGS: &[(&str, &str)] = &[
 /// When there is no Postgres to be had, or the bus cannot start.
 pub fn run(arguments: Arguments) -> Result<ExitCode> {
     let began = Instant::now();
-    let mut environment: HashMap<String, String> = std::env::vars().collect();
+    let mut environment = config::environment();
     let given = environment.get("DATABASE_URL").is_some_and(|url| !url.is_empty());
     let postgres = if given { None } else { Some(postgres(&arguments)?) };
     let keeps_data = postgres.is_some() && !arguments.ephemeral;
@@ -61,6 +61,9 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
     environment.entry("BUS_LISTEN".to_owned()).or_insert(arguments.listen);
     if let Some(postgres) = &postgres {
         environment.insert("DATABASE_URL".to_owned(), postgres.url("postgres"));
+    }
+    if given {
+        greeting::say_whose_database();
     }
     let config = config::load_from(None, &environment).map_err(|error| Error::invalid(error.to_string()))?;
     serve(config, began)?;

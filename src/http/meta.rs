@@ -91,7 +91,8 @@ pub async fn readyz(state: Shared) -> Result<HttpResponse> {
     tag = "bus",
     responses((status = 200, description = "Samples.", body = String)),
 )]
-pub async fn metrics(state: Shared, _reader: MetricsReader) -> Result<HttpResponse> {
+pub async fn metrics(state: Shared, reader: MetricsReader) -> Result<HttpResponse> {
+    state.store.admit(&reader.admission).await?;
     text_of_metrics(state).await
 }
 

@@ -29,8 +29,12 @@ impl Idempotency {
     /// way at this moment.
     pub(super) async fn reserve(&self, tx: &Tx<'_>, names: Option<Uuid>) -> Result<Reserved> {
         let statement = tx.prepare_cached(statements::IDEMPOTENCY_RESERVE).await?;
-        if !tx.query(&statement, &[&self.key, &self.request, &names]).await?.is_empty() {
+        let row = tx.query_one(&statement, &[&self.key, &self.request, &names]).await?;
+        if row.try_get("taken")? {
             return Ok(Reserved::First);
+        }
+        if row.try_get("stored")? {
+            return Err(Error::busy("an idempotency key was taken at the very end of its period"));
         }
         let statement = tx.prepare_cached(statements::IDEMPOTENCY_FIND).await?;
         let row = tx

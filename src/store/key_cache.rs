@@ -70,13 +70,14 @@ impl KeyCache {
         if fresh { known.keys.get(hash).copied() } else { None }
     }
 
-    /// Looks for changed keys for as long as the process runs.
-    pub async fn watch(&self) {
+    /// Looks for changed keys for as long as the process runs, by connections of its own: when requests have to wait for
+    /// theirs, the cache must not be given up as well, or each request would need one more.
+    pub async fn watch(&self, own: &Store) {
         let mut failing = false;
         loop {
             let began = Instant::now();
             // A look that hangs must not be believed for longer than one that fails.
-            let looked = tokio::time::timeout(BELIEVED_FOR, self.store.changed_keys()).await;
+            let looked = tokio::time::timeout(BELIEVED_FOR, own.changed_keys()).await;
             let looked = looked.unwrap_or_else(|_| Err(Error::busy("the look for changed keys took too long")));
             match &looked {
                 Ok(changed) => self.forget_changed(changed, began),

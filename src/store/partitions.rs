@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use deadpool_postgres::Client;
 use tokio_postgres::error::SqlState;
 
-use super::{Store, statements};
+use super::{Store, WHOLE_TABLE, statements};
 use crate::error::{Error, Result};
 
 /// Days for which partitions are made ahead, so that a bus whose maintenance fails for a week still takes intents.
@@ -72,14 +72,18 @@ impl Store {
     /// # Errors
     /// `database_busy`.
     pub async fn drop_partitions(&self, retention_days: i32) -> Result<u64> {
-        let client = self.client().await?;
+        let mut client = self.client().await?;
         let mut dropped = 0;
         for day in older_than(&client, Parent::Finished, retention_days).await? {
             dropped += u64::from(drop_partition(&client, Parent::Finished, &day).await?);
         }
         for day in older_than(&client, Parent::Payloads, retention_days + PAYLOADS_LONGER).await? {
-            let statement = client.prepare_cached(statements::PAYLOADS_IN_USE).await?;
-            if client.query_one(&statement, &[&day.iso()]).await?.try_get("in_use")? {
+            let tx = client.transaction().await?;
+            tx.batch_execute(WHOLE_TABLE).await?;
+            let statement = tx.prepare_cached(statements::PAYLOADS_IN_USE).await?;
+            let in_use: bool = tx.query_one(&statement, &[&day.iso()]).await?.try_get("in_use")?;
+            tx.commit().await?;
+            if in_use {
                 tracing::warn!(
                     day = day.iso(),
                     "unfinished intents still keep payloads of this day; its partition stays"

@@ -1,6 +1,6 @@
 //! Counts of intents by namespace and state, kept by one replica at a time on a timer, read by pages and metrics.
 
-use super::{Store, statements};
+use super::{Store, WHOLE_TABLE, statements};
 use crate::{domain::intent::State, error::Result};
 
 /// How many intents of a namespace are in a state.
@@ -20,12 +20,14 @@ impl Store {
     /// # Errors
     /// `database_busy`.
     pub async fn count_totals(&self) -> Result<()> {
-        let client = self.client().await?;
+        let mut client = self.client().await?;
         let statement = client.prepare_cached(statements::ADD_FINISHED).await?;
         client.query(&statement, &[]).await?;
-        let statement = client.prepare_cached(statements::COUNT_OPEN).await?;
-        client.query(&statement, &[&self.intent_ttl]).await?;
-        Ok(())
+        let tx = client.transaction().await?;
+        tx.batch_execute(WHOLE_TABLE).await?;
+        let statement = tx.prepare_cached(statements::COUNT_OPEN).await?;
+        tx.query(&statement, &[&self.intent_ttl]).await?;
+        Ok(tx.commit().await?)
     }
 
     /// The totals as last counted; with what has finished since, if `up_to_now`, for which rows are counted.

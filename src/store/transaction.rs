@@ -1,6 +1,6 @@
 //! One request, one transaction; and what to do when the answer to its COMMIT is lost.
 
-use std::time::Duration;
+use std::{cell::Cell, time::Duration};
 
 use deadpool_postgres::{Object, Transaction};
 use tokio_postgres::error::SqlState;
@@ -85,12 +85,13 @@ impl Store {
         work: &impl AsyncFn(&Tx<'_>) -> Result<T>,
     ) -> Result<Option<T>> {
         let mut client = self.client().await?;
-        if let Ok(done) = tokio::time::timeout(PATIENCE, Self::attempt(&mut client, admission, again, work)).await {
-            done
-        } else {
-            drop(Object::take(client));
-            Err(Error::busy("the database does not answer"))
+        let committing = Cell::new(false);
+        let attempt = Self::attempt(&mut client, admission, again, &committing, work);
+        if let Ok(done) = tokio::time::timeout(PATIENCE, attempt).await {
+            return done;
         }
+        drop(Object::take(client));
+        if committing.get() { Ok(None) } else { Err(Error::busy("the database does not answer")) }
     }
 
     /// One try. `None`: the answer to COMMIT was lost.
@@ -98,6 +99,7 @@ impl Store {
         client: &mut Object,
         admission: &Admission,
         again: bool,
+        committing: &Cell<bool>,
         work: &impl AsyncFn(&Tx<'_>) -> Result<T>,
     ) -> Result<Option<T>> {
         let mut tx = Tx { inner: client.transaction().await?, again, used: false };
@@ -111,11 +113,14 @@ impl Store {
             }
         }
         match work(&tx).await {
-            Ok(done) => match tx.inner.commit().await {
-                Ok(()) => Ok(Some(done)),
-                Err(error) if answer_was_lost(&error) => Ok(None),
-                Err(error) => Err(error.into()),
-            },
+            Ok(done) => {
+                committing.set(true);
+                match tx.inner.commit().await {
+                    Ok(()) => Ok(Some(done)),
+                    Err(error) if answer_was_lost(&error) => Ok(None),
+                    Err(error) => Err(error.into()),
+                }
+            }
             Err(error) if leaves_nothing_behind(&error) => {
                 // Refused, but asked: it counts in the rate window, and its nonce is used.
                 tx.inner.commit().await?;

@@ -66,7 +66,8 @@ def parse() -> argparse.Namespace:
 
 def main() -> int:
     arguments, began = parse(), time.monotonic()
-    outcomes = carry_out(runs.plan(arguments, tenant_key(arguments.url, arguments.admin_token)), arguments)
+    keys = [tenant_key(arguments.url, arguments.admin_token) for _ in range(2)]
+    outcomes = carry_out(runs.plan(arguments, *keys), arguments)
     statuses: collections.Counter = collections.Counter()
     operations: dict[str, bool] = {}
     for outcome in outcomes:

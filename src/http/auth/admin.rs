@@ -35,7 +35,10 @@ pub struct AdminRequest {
 }
 
 /// A request that may read the metrics: an operator's, or one with the metrics token.
-pub struct MetricsReader;
+pub struct MetricsReader {
+    /// The nonce, where the root key has signed the request.
+    pub admission: Admission,
+}
 
 async fn authenticate(request: &HttpRequest, payload: &mut Payload) -> Result<AdminRequest> {
     let state = request.app_data::<Data<State>>().ok_or_else(|| Error::fault("the state is not there"))?;
@@ -132,9 +135,11 @@ impl FromRequest for MetricsReader {
             let bearer =
                 request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
             match bearer {
-                Some(token) if is_secret(token, state.auth.metrics.as_ref()) => Ok(Self),
+                Some(token) if is_secret(token, state.auth.metrics.as_ref()) => {
+                    Ok(Self { admission: Admission::default() })
+                }
                 Some(_) => Err(unauthorized()),
-                None => authenticate(&request, &mut payload).await.map(|_| Self),
+                None => authenticate(&request, &mut payload).await.map(|request| Self { admission: request.admission }),
             }
         })
     }

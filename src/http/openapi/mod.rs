@@ -1,8 +1,8 @@
 //! `/openapi.json`: what the bus takes and answers, as an `OpenAPI` 3.1 document, and the page that shows it.
 //!
 //! Each handler describes what is its own (`#[utoipa::path]`): parameters, body, answers, the codes of its refusals. What
-//! many have in common (keys, headers, refusals of every request) is added in [`common`] by the route's `Access`. A new
-//! handler is listed in [`Described`]; a test compares that list with the route table.
+//! many have in common (keys, headers, refusals of every request) is added in `common` by the route's `Access`. A new
+//! handler is listed in `Described`; a test compares that list with the route table.
 
 mod common;
 mod components;

@@ -1,9 +1,11 @@
--- Takes an idempotency key for this request; no row comes back when somebody has it already.
+-- Takes an idempotency key for this request. `stored` without `taken`: somebody took it in the period that has just begun;
+-- then this transaction must not be committed.
 --
 -- $1 hash of tenant, path and key  $2 hash of the canonical body  $3 the id that the first answer names (or NULL)
 --
 -- Index: primary key of idempotency_keys. Periods of 86,400 s, kept as the nonces are (see admit.sql for the trap at the
--- end of a period). A transaction that has the key but has not committed makes this one wait.
+-- end of a period). The next period's slot is taken only with this one's: a key that was used earlier in this period is
+-- not there yet. A transaction that has the key but has not committed makes this one wait.
 WITH clock AS MATERIALIZED (
     SELECT extract(epoch FROM clock_timestamp()) AS unix
 ), period AS MATERIALIZED (
@@ -14,11 +16,21 @@ WITH clock AS MATERIALIZED (
     SELECT 1
     FROM idempotency_keys, period
     WHERE idempotency_keys.slot = ((number + 3) % 4)::smallint AND idempotency_keys.hash = $1::uuid
+), stored AS (
+    INSERT INTO idempotency_keys (slot, hash, request_hash, intent_id)
+    SELECT (number % 4)::smallint, $1::uuid, $2::uuid, $3::uuid
+    FROM period
+    WHERE NOT EXISTS (SELECT FROM seen)
+    ON CONFLICT DO NOTHING
+    RETURNING slot
+), ahead AS (
+    INSERT INTO idempotency_keys (slot, hash, request_hash, intent_id)
+    SELECT ((number + 1) % 4)::smallint, $1::uuid, $2::uuid, $3::uuid
+    FROM period, stored
+    WHERE ending
+    ON CONFLICT DO NOTHING
+    RETURNING slot
 )
-INSERT INTO idempotency_keys (slot, hash, request_hash, intent_id)
-SELECT ((number + ahead) % 4)::smallint, $1::uuid, $2::uuid, $3::uuid
-FROM period, generate_series(0, CASE WHEN ending THEN 1 ELSE 0 END) AS ahead
-WHERE NOT EXISTS (SELECT FROM seen)
-ORDER BY ahead
-ON CONFLICT DO NOTHING
-RETURNING slot
+SELECT EXISTS (SELECT FROM stored) AS stored,
+       EXISTS (SELECT FROM stored) AND (NOT ending OR EXISTS (SELECT FROM ahead)) AS taken
+FROM period

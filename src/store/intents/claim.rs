@@ -78,7 +78,16 @@ impl Store {
                 ],
             )
             .await?;
-        row.map(|row| read(&row)).transpose()
+        let Some(row) = row else { return Ok(None) };
+        let payload: Option<Vec<u8>> = match row.try_get("payload")? {
+            Some(payload) => Some(payload),
+            None => {
+                let statement = tx.prepare_cached(statements::FIND_PAYLOAD).await?;
+                let (id, day): (Uuid, &str) = (row.try_get("id")?, row.try_get("payload_day")?);
+                tx.query_opt(&statement, &[&id, &day]).await?.map(|row| row.try_get("payload")).transpose()?
+            }
+        };
+        read(&row, payload).map(Some)
     }
 }
 
@@ -89,8 +98,7 @@ async fn holds(tx: &Tx<'_>, id: IntentId, token: Uuid) -> Result<bool> {
     Ok(row.is_some_and(|row| row.get("held")))
 }
 
-fn read(row: &Row) -> Result<Claimed> {
-    let payload: Option<Vec<u8>> = row.try_get("payload")?;
+fn read(row: &Row, payload: Option<Vec<u8>>) -> Result<Claimed> {
     let id: Uuid = row.try_get("id")?;
     Ok(Claimed {
         id: IntentId(id),

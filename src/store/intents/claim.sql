@@ -16,6 +16,8 @@
 --   * The row must be locked in a CTE of its own: as a join or sub-select of the UPDATE the planner may lock more rows
 --     than it takes, and a lock on the heads of all lanes would hide them from every other claim.
 --   * Lanes are hashes: what they stand for is compared once more on the row that is locked.
+--   * The payload may have been moved to another day since this statement began. Then it comes back NULL, and is looked for
+--     by the day that comes with it.
 --   * clock_timestamp(), not now(): the transaction may have waited since it began.
 WITH RECURSIVE clock AS MATERIALIZED (
     SELECT clock_timestamp() AS now
@@ -118,4 +120,5 @@ SET state = 'claimed',
 FROM picked, clock
 WHERE intents.id = picked.id
 RETURNING intents.id, namespace, goal, claim_attempts, priority, target_worker, required_capability,
+    intents.payload_day::text AS payload_day,
     (SELECT payload FROM payloads WHERE payloads.day = intents.payload_day AND payloads.id = intents.id) AS payload

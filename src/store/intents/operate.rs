@@ -3,7 +3,7 @@
 use crate::{
     domain::{ids::IntentId, intent::State, lanes::Lanes},
     error::{Error, ErrorCode, Result},
-    store::{Store, Tx, admission::Admission, intents::upkeep::EXPIRED, statements},
+    store::{Store, Tx, WHOLE_TABLE, admission::Admission, intents::upkeep::EXPIRED, statements},
 };
 
 /// How many intents a purge has deleted.
@@ -82,9 +82,12 @@ impl Store {
     pub async fn purge(&self, namespace: Option<&str>) -> Result<Purged> {
         let mut purged = Purged::default();
         loop {
-            let client = self.client().await?;
-            let statement = client.prepare_cached(statements::PURGE).await?;
-            let row = client.query_one(&statement, &[&namespace, &PURGE_STEP]).await?;
+            let mut client = self.client().await?;
+            let tx = client.transaction().await?;
+            tx.batch_execute(WHOLE_TABLE).await?;
+            let statement = tx.prepare_cached(statements::PURGE).await?;
+            let row = tx.query_one(&statement, &[&namespace, &PURGE_STEP]).await?;
+            tx.commit().await?;
             let step = Purged { unfinished: row.try_get("unfinished")?, finished: row.try_get("finished")? };
             purged.unfinished += step.unfinished;
             purged.finished += step.finished;

@@ -1,5 +1,6 @@
 //! The statements themselves, on the migrated schema.
 
 mod migrations;
+mod periods;
 mod prepare;
 mod retry_policy;

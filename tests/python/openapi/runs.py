@@ -10,7 +10,8 @@ import pathlib
 import subprocess
 import sys
 
-CLIENT = ["publishers", "workers", "values", "bus"]
+CLIENT = ["publishers", "workers", "values"]
+PEERS = "peers.json"
 HERE = pathlib.Path(__file__).parent
 
 
@@ -25,6 +26,8 @@ class Run:
     tags: list[str]
     # What each security scheme of the document is to present. An operation gets the first one that it takes.
     credentials: dict[str, dict[str, str]]
+    # Another tenant's key, whose requests take turns with the first one's and must not see what is the first one's.
+    peer: str | None = None
 
 
 @dataclasses.dataclass
@@ -62,13 +65,13 @@ class Outcome:
         return {label: any(status.startswith("2") for status in counts) for label, counts in of_operation.items()}
 
 
-def plan(arguments: argparse.Namespace, tenant_key: str) -> list[Run]:
+def plan(arguments: argparse.Namespace, tenant_key: str, peer_key: str) -> list[Run]:
     """Unsigned requests as curl makes them (1.1), signed ones as the SDK 2.x does (2.1); each way in for operators once."""
     root, tenant = {"api_key": {"api_key": arguments.root_key}}, {"api_key": {"api_key": tenant_key}}
     token = {"admin_token": {"api_key": arguments.admin_token}}
     password = {"dashboard": {"username": "admin", "password": arguments.dashboard_password}}
     metrics = {"metrics_token": {"bearer": arguments.metrics_token}}
-    everything = [*CLIENT, "operators"]
+    everything = [*CLIENT, "operators", "bus"]
     return [
         Run("root key, unsigned, 1.1; admin token", "1.1", arguments.root_key, False, everything, root | token),
         Run(
@@ -79,8 +82,8 @@ def plan(arguments: argparse.Namespace, tenant_key: str) -> list[Run]:
             everything,
             root | password | metrics,
         ),
-        Run("tenant key, unsigned, 1.1", "1.1", tenant_key, False, CLIENT, tenant | metrics),
-        Run("tenant key, signed, 2.1", "2.1", tenant_key, True, CLIENT, tenant | metrics),
+        Run("two tenants' keys, unsigned, 1.1", "1.1", tenant_key, False, CLIENT, tenant, peer_key),
+        Run("tenant key, signed, 2.1", "2.1", tenant_key, True, CLIENT, tenant),
         # Under 1.1 the root key is an operator's, too.
         Run("root key as the operator's, signed, 1.1", "1.1", arguments.root_key, True, ["operators"], root),
     ]
@@ -90,11 +93,13 @@ def carry_out(run: Run, arguments: argparse.Namespace, folder: pathlib.Path) -> 
     """Runs schemathesis by its command line, in a process of its own."""
     config, report, answers = folder / "schemathesis.toml", folder / "report.json", folder / "answers.json"
     config.write_text(configuration(run, arguments))
+    write_peers(run, folder / PEERS)
     settings = {
         "url": arguments.url,
         "key": run.key,
         "signed": run.signed,
         "generation": run.generation,
+        "has_peer": run.peer is not None,
         "admin_token": arguments.admin_token,
         "answers": str(answers),
     }
@@ -106,6 +111,13 @@ def carry_out(run: Run, arguments: argparse.Namespace, folder: pathlib.Path) -> 
     options = {"cwd": folder, "stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "check": False}
     done = subprocess.run(command, env=os.environ | hooks, **options)
     return Outcome(run, read(report), read(answers), done.stdout + done.stderr, done.returncode)
+
+
+def write_peers(run: Run, path: pathlib.Path) -> None:
+    """A Web Fuzzing Commons file: who takes part, and the headers of each."""
+    keys = {"one": run.key, "other": run.peer}
+    users = [{"name": name, "fixedHeaders": [{"name": "X-API-KEY", "value": key}]} for name, key in keys.items()]
+    path.write_text(json.dumps({"auth": users}))
 
 
 def read(path: pathlib.Path) -> dict:
@@ -125,7 +137,9 @@ def configuration(run: Run, arguments: argparse.Namespace) -> str:
         "[checks]",
         "enabled = true",
     ]
-    for scheme, values in run.credentials.items():
+    if run.peer:
+        lines += ["[auth.wfc]", f"path = {quote(PEERS)}", 'peers = ["one", "other"]']
+    for scheme, values in run.credentials.items() if not run.peer else ():
         lines += [f"[auth.openapi.{scheme}]", *(f"{name} = {quote(value)}" for name, value in values.items())]
     if run.generation == "2.1":
         # Good requests may conflict with earlier ones. schemathesis knows that as 409; under 2.1 a used idempotency key is
