@@ -82,7 +82,7 @@ impl KeyCache {
             match &looked {
                 Ok(changed) => self.forget_changed(changed, began),
                 Err(error) if !failing => {
-                    tracing::warn!(?error, "cannot look for revoked keys; asking for each request")
+                    tracing::warn!(?error, "cannot look for revoked keys; asking for each request");
                 }
                 Err(_) => {}
             }

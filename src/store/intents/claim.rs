@@ -79,13 +79,12 @@ impl Store {
             )
             .await?;
         let Some(row) = row else { return Ok(None) };
-        let payload: Option<Vec<u8>> = match row.try_get("payload")? {
-            Some(payload) => Some(payload),
-            None => {
-                let statement = tx.prepare_cached(statements::FIND_PAYLOAD).await?;
-                let (id, day): (Uuid, &str) = (row.try_get("id")?, row.try_get("payload_day")?);
-                tx.query_opt(&statement, &[&id, &day]).await?.map(|row| row.try_get("payload")).transpose()?
-            }
+        let payload: Option<Vec<u8>> = if let Some(payload) = row.try_get("payload")? {
+            Some(payload)
+        } else {
+            let statement = tx.prepare_cached(statements::FIND_PAYLOAD).await?;
+            let (id, day): (Uuid, &str) = (row.try_get("id")?, row.try_get("payload_day")?);
+            tx.query_opt(&statement, &[&id, &day]).await?.map(|row| row.try_get("payload")).transpose()?
         };
         read(&row, payload).map(Some)
     }
