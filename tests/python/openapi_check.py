@@ -58,7 +58,7 @@ def parse() -> argparse.Namespace:
     for name in ("url", "root-key", "admin-token", "dashboard-password", "metrics-token"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--examples", type=int, default=15, help="test cases of an operation in a phase, at most")
+    parser.add_argument("--examples", type=int, default=12, help="test cases of an operation in a phase, at most")
     arguments = parser.parse_args()
     arguments.url = arguments.url.rstrip("/")
     return arguments

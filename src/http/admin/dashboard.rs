@@ -18,7 +18,7 @@ use crate::{
 const LINES: i64 = 25;
 
 /// Nothing from outside, nothing inline.
-const POLICY: &str = "default-src 'none'; style-src 'self'; \
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 #[derive(Template)]
