@@ -105,13 +105,11 @@ async fn the_document_has_every_route_and_no_other() {
     let document = app.nobody().get("/openapi.json").await.expect(200);
     let mut documented = BTreeSet::new();
     for (path, item) in document["paths"].as_object().expect("paths") {
-        for method in item
-            .as_object()
-            .expect("a path item")
-            .keys()
-            .filter(|key| ["get", "post", "put", "delete", "patch"].contains(&key.as_str()))
-        {
-            documented.insert((method.to_uppercase(), path.clone()));
+        for (method, operation) in item.as_object().expect("a path item") {
+            // Common parts are added to every route; what its handler says of itself is what makes it documented.
+            if operation["operationId"].is_string() {
+                documented.insert((method.to_uppercase(), path.clone()));
+            }
         }
     }
     let routes: BTreeSet<_> =

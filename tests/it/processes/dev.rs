@@ -162,7 +162,7 @@ async fn the_printed_lines_take_an_intent_from_publish_to_its_result() {
     let scratch = scratch();
     let mut dev = Dev::start(scratch.path(), &["--ephemeral"]);
     tell(&format!("dev --ephemeral is ready {} ms after it was started", dev.ready.as_millis()));
-    assert!(dev.ready < Duration::from_secs(15), "{:?}", dev.ready);
+    assert!(dev.ready < PATIENCE, "{:?}", dev.ready);
 
     let mut bash = Command::new("bash");
     bash.args(["-eu", "-o", "pipefail"]).stdin(Stdio::piped()).stdout(Stdio::piped());
