@@ -91,6 +91,27 @@ async fn two_passes_at_once_do_nothing_twice() {
 }
 
 #[tokio::test]
+async fn what_one_replica_is_adding_up_is_left_alone_by_the_others() {
+    let app = TestApp::spawn().await;
+    let replica = app.replica(&[]).await;
+    let id = app.root().published(intent("greet")).await;
+    app.admin().cancel(&id).await.expect(200);
+    app.db.pass_a_minute().await;
+    app.db.batch("INSERT INTO finished_totals SELECT (finished_at AT TIME ZONE 'UTC')::date, namespace, state, 0 FROM finished").await;
+    // The first pass has begun to add, and cannot end.
+    let mut session = app.db.session().await;
+    let holder = session.transaction().await.unwrap();
+    holder.batch_execute("SELECT FROM finished_totals FOR UPDATE").await.unwrap();
+    let second = async {
+        app.db.somebody_waits().await;
+        pass(&replica).await;
+        holder.rollback().await.unwrap();
+    };
+    tokio::join!(pass(&app), second);
+    assert_eq!(app.db.value::<i64>("SELECT count FROM finished_totals", &[]).await, 1);
+}
+
+#[tokio::test]
 async fn expired_values_are_deleted_and_others_stay() {
     let app = TestApp::spawn().await;
     for key in ["old", "new"] {

@@ -1,5 +1,6 @@
 //! `/admin/intents/{id}`: look, cancel, retry.
 
+use intent_bus::{domain::lanes::Lanes, store::statements};
 use serde_json::json;
 
 use crate::support::{
@@ -142,6 +143,30 @@ async fn of_retries_at_the_same_moment_one_counts() {
     assert_eq!(answers.iter().filter(|answer| answer.status == 409).count(), 9);
     assert_eq!(app.db.count("intents").await, 1);
     assert_eq!(app.db.value::<i64>("SELECT open_intents FROM quotas", &[]).await, 1);
+}
+
+#[tokio::test]
+async fn a_retry_that_comes_second_leaves_alone_what_the_first_has_brought_back() {
+    let app = TestApp::spawn().await;
+    let id = app.root().published(intent("greet")).await;
+    app.admin().cancel(&id).await.expect(200);
+    // Reading is possible, locking is not: the second retry sees the intent as dead at most, and has to wait.
+    let mut session = app.db.session().await;
+    let first = session.transaction().await.unwrap();
+    first.batch_execute("LOCK TABLE intents IN EXCLUSIVE MODE").await.unwrap();
+    let retry = async {
+        app.db.somebody_waits().await;
+        let (_, sql) = statements::all().into_iter().find(|(name, _)| *name == "intents/retry.sql").unwrap();
+        let lanes = Lanes::of_intent(0, false, "default", "greet", None, None);
+        let uuid = uuid::Uuid::try_parse(&id).unwrap();
+        first.query_one(sql, &[&uuid, &lanes.own_goal, &lanes.own, &lanes.public_goal, &lanes.public]).await.unwrap();
+        first.commit().await.unwrap();
+    };
+    let admin = app.admin();
+    let (second, ()) = tokio::join!(admin.retry(&id), retry);
+    second.refused(409, "conflict");
+    assert_eq!((app.db.count("intents").await, app.db.count("finished").await), (1, 0));
+    app.root().claimed("greet").await;
 }
 
 #[tokio::test]

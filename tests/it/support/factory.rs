@@ -85,6 +85,16 @@ impl TestDb {
         .await;
     }
 
+    /// Moves what a ring of slots holds one period back. In the last seconds of a period an entry stands in the next one's slot
+    /// too; that one is not what has grown old.
+    pub(crate) async fn age_ring(&self, ring: &str, period: u32) {
+        self.batch(&format!(
+            "DELETE FROM {ring} WHERE slot = (floor(extract(epoch FROM clock_timestamp()) / {period})::bigint + 1) % 4;
+             UPDATE {ring} SET slot = (slot + 3) % 4"
+        ))
+        .await;
+    }
+
     /// Takes a tenant's requests out of its rate window, as if a minute had gone by.
     pub(crate) async fn forget_rates(&self) {
         self.batch("DELETE FROM rate_windows").await;

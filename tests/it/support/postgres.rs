@@ -73,6 +73,16 @@ impl TestDb {
         rows[0].get(0)
     }
 
+    /// Waits until some session waits for a lock.
+    pub(crate) async fn somebody_waits(&self) {
+        let sql = "SELECT EXISTS (
+                 SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+             )";
+        while !self.value::<bool>(sql, &[]).await {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// How many rows a table has.
     pub(crate) async fn count(&self, table: &str) -> i64 {
         self.value(&format!("SELECT count(*) FROM {table}"), &[]).await
@@ -81,14 +91,19 @@ impl TestDb {
 
 impl Drop for TestDb {
     fn drop(&mut self) {
-        // Nobody waits for this.
-        let _ = Cluster::get().tasks.send(Task::Drop(std::mem::take(&mut self.name)));
+        let cluster = Cluster::get();
+        let (done, dropped) = std::sync::mpsc::channel();
+        let _ = cluster.tasks.send(Task::Drop(std::mem::take(&mut self.name), done));
+        // A private server goes with its databases; on another nothing shall be left when this process ends.
+        if cluster.private.is_none() {
+            let _ = dropped.recv();
+        }
     }
 }
 
 enum Task {
     Create(oneshot::Sender<String>),
-    Drop(String),
+    Drop(String, std::sync::mpsc::Sender<()>),
 }
 
 /// The server, and the one thread that makes and drops databases.
@@ -123,8 +138,9 @@ impl Cluster {
                     let idle = stock.len() >= ahead;
                     let task = if idle { incoming.recv().await } else { incoming.try_recv().ok() };
                     match task {
-                        Some(Task::Drop(name)) => {
+                        Some(Task::Drop(name, done)) => {
                             run(&admin, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
+                            let _ = done.send(());
                         }
                         Some(Task::Create(asked)) if !stock.is_empty() => drop(asked.send(stock.remove(0))),
                         None if idle => break,
