@@ -17,11 +17,18 @@ CREATE TABLE finished_totals (
     PRIMARY KEY (day, namespace, state)
 );
 
--- How far `finished` has been added up, and when `intents` was last counted and what that took.
+-- How far `finished` has been added up.
 CREATE TABLE totals_progress (
-    only_row        boolean PRIMARY KEY DEFAULT true CHECK (only_row),
-    finished_until  timestamptz NOT NULL,
-    counted_at      timestamptz NOT NULL,
-    counting_took   interval NOT NULL
+    only_row       boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    finished_until timestamptz NOT NULL
 );
-INSERT INTO totals_progress VALUES (true, clock_timestamp(), '-infinity', '0');
+INSERT INTO totals_progress (finished_until) VALUES (clock_timestamp());
+
+-- When `intents` was last counted and what that took. Apart from totals_progress: it is locked for as long as the count
+-- lasts, and operators who cancel or retry lock the other.
+CREATE TABLE open_totals_progress (
+    only_row      boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    counted_at    timestamptz NOT NULL,
+    counting_took interval NOT NULL
+);
+INSERT INTO open_totals_progress (counted_at, counting_took) VALUES ('-infinity', '0');

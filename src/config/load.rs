@@ -12,7 +12,7 @@ use std::{
 use intent_bus_protocol::generation::Generation;
 use ipnet::IpNet;
 use secrecy::SecretString;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use super::{
     Auth, Config, Database, Limits, Listen, Maintenance, Proxy,
@@ -111,7 +111,9 @@ fn listen(values: &Values) -> Result<Listen> {
         return Err(refused("BUS_LOG_FORMAT", "must be json or pretty"));
     }
     let log = values.text("BUS_LOG");
-    if EnvFilter::try_new(log).is_err() {
+    // A filter takes any single word for the name of a module.
+    let says_something = log.split(',').all(|part| part.contains('=') || LevelFilter::from_str(part.trim()).is_ok());
+    if !says_something || EnvFilter::try_new(log).is_err() {
         return Err(refused("BUS_LOG", "must be a level, such as info, or a filter by module"));
     }
     let workers: usize = values.number("BUS_WORKERS", 0, 256)?;
@@ -372,6 +374,12 @@ mod tests {
     fn a_setting_that_does_not_exist_or_cannot_be_read_is_named() {
         assert!(refusal(&[("BUS_RATE_LIMIT", "5")]).contains("no setting BUS_RATE_LIMIT"));
         assert!(refusal(&[("BUS_CLAIM_TIMEOUT_SECONDS", "0")]).contains("from 1 to 86400"));
+        for log in ["loud", "info,loud", "a=b=c", "intent_bus=loud"] {
+            assert!(refusal(&[("BUS_LOG", log)]).starts_with("BUS_LOG "), "{log}");
+        }
+        assert!(with(&[("BUS_LOG", "info,intent_bus::store=debug")]).is_ok());
+        assert!(refusal(&[("BUS_LISTEN", "foo")]).contains("127.0.0.1:5000"));
+        assert!(with(&[("BUS_PORT_5000_TCP_ADDR", "10.0.0.1"), ("BUS_METRICS_LISTEN", "off")]).is_ok());
         assert!(refusal(&[("BUS_PROTOCOL", "3")]).contains("1.1 or 2.1"));
         assert!(refusal(&[("BUS_ENFORCE_HTTPS", "1")]).contains("BUS_TRUST_PROXY"));
     }

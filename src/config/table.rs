@@ -34,7 +34,7 @@ const fn secret(name: &'static str, doc: &'static str) -> Setting {
 pub const SETTINGS: &[Setting] = &[
     secret(
         "DATABASE_URL",
-        "The Postgres to use, as a URL or in libpq's `key=value` form. Required. `sslmode` and `sslrootcert` mean what they mean to libpq.",
+        "The Postgres to use, as a URL or in libpq's `key=value` form. Required. `sslmode` and `sslrootcert` as for libpq, but `verify-ca` checks the host's name too, as `verify-full` does.",
     ),
     plain(
         "BUS_DATABASE_POOL_SIZE",

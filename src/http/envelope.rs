@@ -27,10 +27,6 @@ use crate::{
     error::{Error, ErrorCode, Result},
 };
 
-/// The id of a request, for handlers that log.
-#[derive(Clone)]
-pub struct RequestId(pub String);
-
 /// The middleware around all routes.
 ///
 /// # Errors
@@ -45,7 +41,6 @@ pub async fn wrap(
     let declared =
         request.headers().get(headers::INTENT_VERSION).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let method = request.method().clone();
-    request.extensions_mut().insert(RequestId(id.clone()));
 
     let checked = state.as_deref().map_or(Ok(()), |state| check(&request, state));
     let mut answer = match checked {

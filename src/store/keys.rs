@@ -10,8 +10,6 @@ use crate::{
 /// What a valid key stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key {
-    /// The key's number, for logs.
-    pub id: i64,
     /// Whose it is.
     pub tenant: i64,
     /// Requests a minute, if the tenant has a limit of its own.
@@ -127,7 +125,6 @@ async fn find(client: &impl GenericClient, hash: &[u8; 32]) -> Result<Option<Key
     let row = client.query_opt(&statement, &[&&hash[..]]).await?;
     row.map(|row| {
         Ok(Key {
-            id: row.try_get("id")?,
             tenant: row.try_get("tenant_id")?,
             rate_limit: row.try_get("rate_limit_per_minute")?,
             max_open: row.try_get("max_open_intents")?,

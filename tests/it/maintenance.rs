@@ -251,7 +251,7 @@ async fn open_intents_are_counted_as_a_claim_would_find_them() {
     root.published(intent("held")).await;
     root.claimed("held").await;
     // Counted only: nothing of it is buried before the totals are read.
-    app.db.batch("UPDATE totals_progress SET counted_at = '-infinity'").await;
+    app.db.batch("UPDATE open_totals_progress SET counted_at = '-infinity'").await;
     pass(&app).await;
     let sql = "SELECT string_agg(state || ' ' || count, ', ' ORDER BY state) FROM open_totals";
     assert_eq!(app.db.value::<String>(sql, &[]).await, "open 3, claimed 1");

@@ -28,8 +28,6 @@ pub(in crate::http) const IDEMPOTENCY_KEY_MAX: usize = 255;
 pub struct Caller {
     /// The tenant.
     pub tenant: i64,
-    /// The key's number, for the log. 0: root.
-    pub key: i64,
     /// SHA-256 of the key.
     pub key_hash: [u8; 32],
     /// Unfinished intents allowed. None: any number.
@@ -89,12 +87,11 @@ impl ClientRequest {
 pub(super) async fn find_caller(state: &State, key: &str) -> Result<Option<Caller>> {
     let hash = key_hash(key);
     if bool::from(hash.ct_eq(state.root_hash())) {
-        return Ok(Some(Caller { tenant: ROOT, key: 0, key_hash: hash, max_open: None, rate_limit: None }));
+        return Ok(Some(Caller { tenant: ROOT, key_hash: hash, max_open: None, rate_limit: None }));
     }
     let found = state.keys.find(&hash).await?;
     Ok(found.map(|found| Caller {
         tenant: found.tenant,
-        key: found.id,
         key_hash: hash,
         max_open: Some(found.max_open.map_or(state.limits.max_open_intents, i64::from)),
         rate_limit: Some(found.rate_limit.unwrap_or(state.limits.rate_per_minute)),

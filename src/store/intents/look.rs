@@ -34,20 +34,12 @@ pub struct Recent {
 }
 
 impl Store {
-    /// One intent, for a client.
+    /// One intent.
     ///
     /// # Errors
     /// What admission refuses.
     pub async fn find_for(&self, admission: &Admission, id: IntentId) -> Result<Option<Seen>> {
         self.transact(admission, async |tx| self.find_on(&**tx, id).await).await
-    }
-
-    /// One intent, for an operator.
-    ///
-    /// # Errors
-    /// `database_busy`.
-    pub async fn find(&self, id: IntentId) -> Result<Option<Seen>> {
-        self.find_on(&self.client().await?, id).await
     }
 
     pub(super) async fn find_on(&self, client: &impl GenericClient, id: IntentId) -> Result<Option<Seen>> {

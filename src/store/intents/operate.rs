@@ -26,12 +26,9 @@ impl Store {
     /// `not_found`.
     pub async fn cancel(&self, admission: &Admission, id: IntentId) -> Result<()> {
         self.transact(admission, async |tx| {
-            let done = if is_unfinished(tx, id).await? {
-                bury(tx, id, Some(CANCELLED)).await?
-            } else {
-                let statement = tx.prepare_cached(statements::CANCEL_FINISHED).await?;
-                tx.query_opt(&statement, &[&id.0, &CANCELLED]).await?.is_some()
-            };
+            // A retry at the same moment may take it from `finished`, where it was, to `intents`, where it was not yet.
+            let done =
+                cancel_unfinished(tx, id).await? || cancel_finished(tx, id).await? || cancel_unfinished(tx, id).await?;
             if done { Ok(()) } else { Err(no_such_intent()) }
         })
         .await
@@ -103,6 +100,15 @@ impl Store {
 async fn is_unfinished(tx: &Tx<'_>, id: IntentId) -> Result<bool> {
     let statement = tx.prepare_cached(statements::LOCK).await?;
     Ok(tx.query_opt(&statement, &[&id.0]).await?.is_some())
+}
+
+async fn cancel_unfinished(tx: &Tx<'_>, id: IntentId) -> Result<bool> {
+    Ok(is_unfinished(tx, id).await? && bury(tx, id, Some(CANCELLED)).await?)
+}
+
+async fn cancel_finished(tx: &Tx<'_>, id: IntentId) -> Result<bool> {
+    let statement = tx.prepare_cached(statements::CANCEL_FINISHED).await?;
+    Ok(tx.query_opt(&statement, &[&id.0, &CANCELLED]).await?.is_some())
 }
 
 async fn bury(tx: &Tx<'_>, id: IntentId, reason: Option<&str>) -> Result<bool> {

@@ -6,7 +6,7 @@ WITH clock AS MATERIALIZED (
     SELECT clock_timestamp() AS now
 )
 (
-    SELECT id, namespace, goal, priority, claim_attempts, max_attempts, worker_id, last_error,
+    SELECT id, namespace, goal, claim_attempts, max_attempts, worker_id,
            CASE
                WHEN state = 'claimed' AND lease_until > now THEN 'claimed'
                WHEN claim_attempts >= max_attempts OR visible_at <= now - make_interval(secs => $2::double precision)
@@ -20,7 +20,7 @@ WITH clock AS MATERIALIZED (
 )
 UNION ALL
 (
-    SELECT id, namespace, goal, priority, claim_attempts, max_attempts, worker_id, last_error, state::text,
+    SELECT id, namespace, goal, claim_attempts, max_attempts, worker_id, state::text,
            extract(epoch FROM created_at)::double precision
     FROM finished
     ORDER BY id DESC

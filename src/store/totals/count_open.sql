@@ -5,7 +5,7 @@
 -- Index: none, it reads the whole table; on a timer, by one replica.
 WITH due AS MATERIALIZED (
     SELECT clock_timestamp() AS started
-    FROM totals_progress
+    FROM open_totals_progress
     WHERE counted_at + greatest(interval '5 seconds', 20 * counting_took) <= clock_timestamp()
     FOR UPDATE SKIP LOCKED
 ), counted AS MATERIALIZED (
@@ -28,7 +28,7 @@ WITH due AS MATERIALIZED (
     SELECT namespace, state, count FROM counted
     ON CONFLICT (namespace, state) DO UPDATE SET count = EXCLUDED.count
 )
-UPDATE totals_progress
+UPDATE open_totals_progress
 SET counted_at = clock_timestamp(), counting_took = clock_timestamp() - started
 FROM due, (SELECT count(*) FROM counted) AS done
 RETURNING 1

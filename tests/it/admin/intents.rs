@@ -189,3 +189,38 @@ async fn of_cancels_and_finishes_at_the_same_moment_one_decides() {
 fn dashed(id: &str) -> String {
     uuid::Uuid::try_parse(id).unwrap().to_string()
 }
+
+#[tokio::test]
+async fn a_cancel_that_meets_a_retry_finds_the_intent_where_that_has_put_it() {
+    let app = TestApp::spawn().await;
+    let id = app.root().published(intent("greet")).await;
+    app.admin().cancel(&id).await.expect(200);
+    let mut session = app.db.session().await;
+    let retry = session.transaction().await.unwrap();
+    let (_, sql) = statements::all().into_iter().find(|(name, _)| *name == "intents/retry.sql").unwrap();
+    let lanes = Lanes::of_intent(0, false, "default", "greet", None, None);
+    let uuid = uuid::Uuid::try_parse(&id).unwrap();
+    retry.query_one(sql, &[&uuid, &lanes.own_goal, &lanes.own, &lanes.public_goal, &lanes.public]).await.unwrap();
+    let commit = async {
+        app.db.somebody_waits().await;
+        retry.commit().await.unwrap();
+    };
+    let admin = app.admin();
+    let (cancelled, ()) = tokio::join!(admin.cancel(&id), commit);
+    cancelled.expect(200);
+    app.root().claim("greet").await.empty();
+}
+
+#[tokio::test]
+async fn operators_do_not_wait_for_a_count_of_all_intents() {
+    let app = TestApp::spawn().await;
+    let id = app.root().published(intent("greet")).await;
+    app.admin().cancel(&id).await.expect(200);
+    let mut session = app.db.session().await;
+    let count = session.transaction().await.unwrap();
+    count.batch_execute("UPDATE open_totals_progress SET counted_at = '-infinity'").await.unwrap();
+    let (_, sql) = statements::all().into_iter().find(|(name, _)| *name == "totals/count_open.sql").unwrap();
+    assert_eq!(count.query(sql, &[&86_400.0_f64]).await.unwrap().len(), 1);
+    app.admin().retry(&id).await.expect(200);
+    count.rollback().await.unwrap();
+}

@@ -64,7 +64,7 @@ async fn a_migration_that_was_applied_with_another_text_stops_the_start() {
 async fn what_is_missing_is_applied_and_what_is_there_is_left() {
     let db = TestDb::create().await;
     db.batch(
-        "DROP TABLE totals_progress, finished_totals, open_totals; DELETE FROM schema_migrations WHERE number = 5",
+        "DROP TABLE totals_progress, open_totals_progress, finished_totals, open_totals; DELETE FROM schema_migrations WHERE number = 5",
     )
     .await;
     let client = connect(&Address::parse(&db.url).unwrap()).await.unwrap();

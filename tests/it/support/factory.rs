@@ -64,7 +64,8 @@ impl TestDb {
         self.batch(
             "UPDATE finished SET finished_at = finished_at - interval '1 minute';
              UPDATE totals_progress
-             SET finished_until = finished_until - interval '1 minute', counted_at = counted_at - interval '1 minute'",
+             SET finished_until = finished_until - interval '1 minute';
+             UPDATE open_totals_progress SET counted_at = counted_at - interval '1 minute'",
         )
         .await;
     }
