@@ -4,7 +4,7 @@
 use std::{net::IpAddr, time::Instant};
 
 use actix_web::{
-    Error as ActixError, HttpMessage, ResponseError,
+    Error as ActixError, ResponseError,
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
     http::{
