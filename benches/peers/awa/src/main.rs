@@ -80,10 +80,15 @@ async fn main() -> Result<()> {
     }
     run.stop();
     client.shutdown(Duration::from_secs(10)).await;
-    let finished = finished(&store, &pool, &queue).await?;
+    if arguments.check {
+        let finished = finished(&store, &pool, &queue).await?;
+        if finished != run.added {
+            return Err(format!("{} jobs added, {finished} finished", run.added).into());
+        }
+    }
     let mode =
         format!("end to end, COPY adds of {BATCH}, {} workers, {} partitions", arguments.workers, arguments.partitions);
-    run.report("awa", "0.6.9", &mode, finished)
+    run.report("awa", "0.6.9", &mode)
 }
 
 /// Jobs go to the partitions in turn, half of a batch to each of two.

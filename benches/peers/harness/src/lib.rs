@@ -2,7 +2,7 @@
 //! Nothing about any one peer.
 //!
 //! End to end means: for `--seconds` a producer adds jobs while the worker runs them, then the worker empties the queue.
-//! The clock stops when nothing is left to do. What the database then holds as finished must be all that was added.
+//! The clock stops when nothing is left to do. All that was added must then have run.
 
 use std::error::Error;
 use std::io::Write as _;
@@ -23,13 +23,16 @@ pub struct Arguments {
     pub workers: u32,
     /// `--partitions`: physical queues behind the one logical queue, where the peer has such a thing.
     pub partitions: usize,
+    /// `--check true`: compare with the database's own count at the end. Off in the comparison, where a count that reads
+    /// every finished job would be charged to the jobs.
+    pub check: bool,
 }
 
 impl Arguments {
     /// Reads them. `workers` is the peer's default.
     pub fn read(workers: u32) -> Result<Self> {
         let url = std::env::var("DATABASE_URL").map_err(|_| "DATABASE_URL is not set")?;
-        let mut read = Self { url, window: Duration::from_secs(10), workers, partitions: 1 };
+        let mut read = Self { url, window: Duration::from_secs(10), workers, partitions: 1, check: false };
         let mut arguments = std::env::args().skip(1);
         while let Some(name) = arguments.next() {
             let value = arguments.next().ok_or_else(|| format!("{name} needs a value"))?;
@@ -37,6 +40,7 @@ impl Arguments {
                 "--seconds" => read.window = Duration::try_from_secs_f64(value.parse()?)?,
                 "--workers" => read.workers = value.parse()?,
                 "--partitions" => read.partitions = value.parse()?,
+                "--check" => read.check = value.parse()?,
                 _ => return Err(format!("unknown argument {name}").into()),
             }
         }
@@ -91,14 +95,13 @@ impl Run {
         self.took = Some(self.began.elapsed());
     }
 
-    /// Prints the result as one line of JSON. `finished`: the jobs that the database holds as done, counted at leisure.
-    pub fn report(self, peer: &str, version: &str, mode: &str, finished: u64) -> Result<()> {
+    /// Prints the result as one line of JSON.
+    pub fn report(self, peer: &str, version: &str, mode: &str) -> Result<()> {
         let handled = self.handled.get();
-        if finished != self.added || handled < self.added {
-            return Err(format!("{} jobs added, {handled} run, {finished} finished", self.added).into());
+        if handled < self.added {
+            return Err(format!("{} jobs added, only {handled} run", self.added).into());
         }
         let seconds = self.took.unwrap_or_else(|| self.began.elapsed()).as_secs_f64();
-        #[expect(clippy::cast_precision_loss, reason = "counts of jobs are far below 2^52")]
         let rate = self.added as f64 / seconds;
         let line = serde_json::json!({
             "peer": peer, "version": version, "mode": mode,
