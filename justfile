@@ -18,6 +18,10 @@ lint:
 test name="":
     cargo test --workspace --locked {{ name }}
 
+# The bus, pgbench's limit and the peers on this machine, for example: just bench-compare --rounds 3
+bench-compare *arguments:
+    benches/compare {{ arguments }}
+
 # The crates' documentation, warnings are errors.
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
