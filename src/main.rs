@@ -7,6 +7,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use intent_bus::{
+    bench,
     config::{self, Config},
     dev,
     error::{Error, Result},
@@ -36,6 +37,8 @@ enum Command {
     },
     /// Runs the bus with a Postgres of its own, to try it or to develop against it.
     Dev(dev::Arguments),
+    /// Measures a bus: publishes, claims and fulfils intents as fast as it takes them, or at a rate.
+    Bench(bench::Arguments),
     /// Applies what is missing of the schema.
     Migrate {
         /// The settings file (TOML). The environment goes before it.
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Command::Serve { config, check: true } => read(config.as_deref()).map(|config| show(&config)),
         Command::Serve { config, check: false } => read(config.as_deref()).and_then(serve),
         Command::Dev(arguments) => dev::run(arguments),
+        Command::Bench(arguments) => bench::run(arguments),
         Command::Migrate { config, status } => read(config.as_deref()).and_then(|config| migrate(&config, status)),
     };
     done.unwrap_or_else(|error| {
