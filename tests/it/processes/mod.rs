@@ -1,6 +1,7 @@
 //! What only real processes show: replicas that race, stop and lose their database; `dev` and what it leaves behind; clients
-//! in Python; bytes that no client sends.
+//! in Python; bytes that no client sends; what `bench` reports.
 
+mod bench;
 mod cluster;
 mod dev;
 mod drain;
