@@ -17,20 +17,23 @@ use crate::error::{Error, Result};
 const BATCH: u32 = 500;
 
 /// Publishes so many intents, over as many connections as there will be publishers.
-pub(super) async fn publish(plan: &Plan, stats: &Rc<Stats>, subject: &Subject, count: u64) -> Result<()> {
+pub(super) async fn publish(plan: &Plan, stats: &Rc<Stats>, subject: &Rc<Subject>, count: u64) -> Result<()> {
+    if count == 0 {
+        return Ok(());
+    }
     let left = Rc::new(Cell::new(count));
-    let many: Bytes = subject.intents(BATCH).into();
-    let one: Bytes = subject.intent().into();
     // The first request tells whether there are batches.
     let mut first = plan.client(0, stats).await?;
-    let batches = count >= u64::from(BATCH) && {
-        let answer = first.call_if_there(Operation::Publish, &Target::new("/intents".to_owned())?, &many).await?;
-        answer.map(|answer| taken(&left, &answer.body)).transpose()?.is_some()
-    };
+    let body: Bytes = subject.intents(next(count)).into();
+    let answer = first.call_if_there(Operation::Publish, &Target::new("/intents".to_owned())?, &body).await?;
+    let batches = answer.is_some();
+    if let Some(answer) = answer {
+        left.set(count.saturating_sub(taken(&answer.body)?));
+    }
     let mut tasks = JoinSet::new();
     for index in 0..plan.publishers {
         let client = plan.client(index, stats).await?;
-        tasks.spawn_local(fill(client, Rc::clone(&left), batches.then(|| many.clone()), one.clone()));
+        tasks.spawn_local(fill(client, Rc::clone(&left), Rc::clone(subject), batches));
     }
     while let Some(ended) = tasks.join_next().await {
         ended.map_err(|error| Error::fault(error.to_string()))??;
@@ -38,31 +41,34 @@ pub(super) async fn publish(plan: &Plan, stats: &Rc<Stats>, subject: &Subject, c
     Ok(())
 }
 
-async fn fill(mut client: Client, left: Rc<Cell<u64>>, many: Option<Bytes>, one: Bytes) -> Result<()> {
-    let (intents, intent) = (Target::new("/intents".to_owned())?, Target::new("/intent".to_owned())?);
+/// How many of those left go into the next request.
+fn next(left: u64) -> u32 {
+    u32::try_from(left).unwrap_or(BATCH).min(BATCH)
+}
+
+async fn fill(mut client: Client, left: Rc<Cell<u64>>, subject: Rc<Subject>, batches: bool) -> Result<()> {
+    let target = Target::new(if batches { "/intents" } else { "/intent" }.to_owned())?;
+    let full: Bytes = if batches { subject.intents(BATCH) } else { subject.intent() }.into();
     while left.get() > 0 {
-        if let Some(many) = many.as_ref().filter(|_| left.get() >= u64::from(BATCH)) {
-            // Taken before it is sent, or others would publish the same ones.
-            left.set(left.get() - u64::from(BATCH));
-            let answer = client.call(Operation::Publish, &intents, many).await?;
-            left.set(left.get() + u64::from(BATCH));
-            answer.map(|answer| taken(&left, &answer.body)).transpose()?;
-        } else {
-            left.set(left.get() - 1);
-            if client.call(Operation::Publish, &intent, &one).await?.is_none() {
-                left.set(left.get() + 1);
-            }
-        }
+        let count = if batches { next(left.get()) } else { 1 };
+        // Taken before it is sent, or others would publish the same ones.
+        left.set(left.get() - u64::from(count));
+        let body = if batches && count < BATCH { subject.intents(count).into() } else { full.clone() };
+        let done = match client.call(Operation::Publish, &target, &body).await? {
+            None => 0,
+            Some(answer) if batches => taken(&answer.body)?,
+            Some(_) => 1,
+        };
+        left.set(left.get() + u64::from(count).saturating_sub(done));
     }
     Ok(())
 }
 
-/// Counts what was published of a batch. Here a refusal is the end of it: the run would not be the one asked for.
-fn taken(left: &Cell<u64>, body: &[u8]) -> Result<()> {
+/// How many of a batch were published. A refusal is the end of it: the run would not be the one that was asked for.
+fn taken(body: &[u8]) -> Result<u64> {
     let (done, refused) = outcomes(body)?;
-    left.set(left.get().saturating_sub(u64::from(done)));
     match refused.first() {
-        None => Ok(()),
+        None => Ok(done.into()),
         Some(code) => Err(Error::invalid(format!("The bus does not take the backlog: {code}"))),
     }
 }

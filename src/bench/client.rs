@@ -42,13 +42,10 @@ impl Client {
     pub(super) async fn call(&mut self, operation: Operation, target: &Target, body: &Bytes) -> Result<Option<Answer>> {
         loop {
             let request = self.requests.post(&self.connection.endpoint.authority, target, body.clone())?;
-            let answer = match self.connection.send(request).await {
-                Ok(answer) => answer,
-                Err(_) => {
-                    self.stats.failed(operation, "connection", 1);
-                    sleep(PAUSE_AFTER_ERROR).await;
-                    continue;
-                }
+            let Ok(answer) = self.connection.send(request).await else {
+                self.stats.failed(operation, "connection", 1);
+                sleep(PAUSE_AFTER_ERROR).await;
+                continue;
             };
             match answer.status.as_u16() {
                 200..300 => return Ok(Some(answer)),

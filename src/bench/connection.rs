@@ -1,7 +1,12 @@
 //! One HTTP/1.1 connection that is kept open, and opened again when the server has closed it. What is sent over it is
 //! no matter of this module.
 
-use std::{rc::Rc, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    rc::Rc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -57,58 +62,90 @@ pub(super) struct Answer {
 /// A connection to one replica. One request at a time.
 pub(super) struct Connection {
     pub(super) endpoint: Rc<Endpoint>,
-    sender: Option<SendRequest<Full<Bytes>>>,
+    open: Option<Open>,
+}
+
+/// A connection that is open, as far as is known.
+struct Open {
+    sender: SendRequest<Full<Bytes>>,
+    driver: Driver,
+}
+
+/// What reads and writes, while it is polled and not else. It has no task of its own: that would be woken for every
+/// request and every answer, besides the task that waits for it.
+struct Driver {
+    connection: Pin<Box<http1::Connection<TokioIo<TcpStream>, Full<Bytes>>>>,
+    ended: bool,
+}
+
+impl Driver {
+    /// Reads and writes until this is done.
+    async fn drive<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        poll_fn(|context| {
+            // An error is told to whoever waits for an answer, too.
+            self.ended = self.ended || self.connection.as_mut().poll(context).is_ready();
+            work.as_mut().poll(context)
+        })
+        .await
+    }
 }
 
 impl Connection {
     /// Opens one, so that a wrong address is told at once and connecting is no part of what is measured.
     pub(super) async fn open(endpoint: Rc<Endpoint>) -> Result<Self> {
-        let sender = connect(&endpoint).await.map_err(|error| {
+        let open = connect(&endpoint).await.map_err(|error| {
             Error::invalid(format!("Nobody answers at {}:{}. Is the bus running there?", endpoint.host, endpoint.port))
                 .because(error)
         })?;
-        Ok(Self { endpoint, sender: Some(sender) })
+        Ok(Self { endpoint, open: Some(open) })
     }
 
     /// Sends a request and reads the answer. A request that the server cannot have seen, because it had closed the
     /// connection before, goes over a new one.
     pub(super) async fn send(&mut self, mut request: Request<Full<Bytes>>) -> Answered<Answer> {
         loop {
-            let kept = self.sender.take().filter(|sender| !sender.is_closed());
+            let kept = self.open.take().filter(|open| !open.sender.is_closed());
             let reused = kept.is_some();
-            let mut sender = match kept {
-                Some(sender) => sender,
+            let mut open = match kept {
+                Some(open) => open,
                 None => connect(&self.endpoint).await?,
             };
-            match sender.ready().await {
-                Ok(()) => {}
-                Err(_) if reused => continue,
-                Err(error) => return Err(error.into()),
-            }
-            match sender.try_send_request(request).await {
-                Ok(response) => {
-                    let answer = read(response).await?;
-                    self.sender = Some(sender);
+            match open.driver.drive(exchange(&mut open.sender, request)).await {
+                Ok(answer) => {
+                    self.open = Some(open);
                     return Ok(answer);
                 }
-                Err(mut error) => match error.take_message() {
-                    Some(unsent) if reused => request = unsent,
-                    _ => return Err(error.into_error().into()),
-                },
+                Err((_, Some(unsent))) if reused => request = *unsent,
+                Err((broken, _)) => return Err(broken),
             }
         }
     }
 }
 
-async fn connect(endpoint: &Endpoint) -> Answered<SendRequest<Full<Bytes>>> {
+/// Sends one request and reads the answer. With an error comes the request, if none of it was sent.
+async fn exchange(
+    sender: &mut SendRequest<Full<Bytes>>,
+    request: Request<Full<Bytes>>,
+) -> std::result::Result<Answer, (Broken, Option<Box<Request<Full<Bytes>>>>)> {
+    if let Err(error) = sender.ready().await {
+        return Err((error.into(), Some(Box::new(request))));
+    }
+    match sender.try_send_request(request).await {
+        Ok(response) => read(response).await.map_err(|broken| (broken, None)),
+        Err(mut error) => {
+            let unsent = error.take_message().map(Box::new);
+            Err((error.into_error().into(), unsent))
+        }
+    }
+}
+
+async fn connect(endpoint: &Endpoint) -> Answered<Open> {
     let stream = TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await?;
     stream.set_nodelay(true)?;
     let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    // Ends with the sender. Whoever waits for an answer hears of an error, too.
-    tokio::spawn(async move {
-        let _ = connection.await;
-    });
-    Ok(sender)
+    let driver = Driver { connection: Box::pin(connection), ended: false };
+    Ok(Open { sender, driver })
 }
 
 async fn read(response: Response<Incoming>) -> Answered<Answer> {

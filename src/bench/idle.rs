@@ -61,10 +61,10 @@ pub(super) async fn run(plan: &Plan, stats: &Rc<Stats>, polls: usize) -> Result<
     until(&mut pollers, sleep(plan.seconds)).await?;
     let (took, cpu) = (began.elapsed(), cpu_time().saturating_sub(cpu));
     let round = async { tokio::join!(latency::publish(plan, &mut publisher, Duration::ZERO), finds.recv()) };
-    let (published, got) = until(&mut pollers, timeout(PATIENCE, round))
+    let (times, got) = until(&mut pollers, timeout(PATIENCE, round))
         .await?
         .map_err(|_| Error::invalid("No poll got the intent that was published in the end."))?;
-    let (sent, acknowledged) = published?;
+    let (sent, acknowledged) = times?;
     let got = got.unwrap_or_else(Instant::now);
     // The worker that has it says so before it fulfils.
     let _ = timeout(PATIENCE, finds.recv()).await;

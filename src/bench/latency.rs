@@ -16,8 +16,10 @@ use super::{
 };
 use crate::error::Result;
 
-/// How long the worker has been waiting, at least and at most, when the intent is published.
-const WAITED: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(60));
+/// How long the worker has been waiting at least when the intent is published.
+const WAITED: Duration = Duration::from_millis(20);
+/// And by how much longer in each turn than in the one before, of 16 turns.
+const STEP: Duration = Duration::from_micros(2300);
 /// Between two polls where the bus does not hold them.
 const PAUSE: Duration = Duration::from_millis(2);
 
@@ -37,9 +39,9 @@ pub(super) async fn run(plan: &Plan, stats: &Rc<Stats>, times: u32) -> Result<La
     let claim = plan.subject.claim(None, LONG_POLL)?;
     for turn in 0..times {
         // The pauses differ, lest they fall in step with a period of the bus's own.
-        let pause = WAITED.0 + (WAITED.1 - WAITED.0) * (turn % 16) / 16;
-        let (published, claimed) = tokio::join!(publish(plan, &mut publisher, pause), wait(&mut worker, &claim));
-        let ((sent, acknowledged), (got, answer)) = (published?, claimed?);
+        let pause = WAITED + STEP * (turn % 16);
+        let (times, claimed) = tokio::join!(publish(plan, &mut publisher, pause), wait(&mut worker, &claim));
+        let ((sent, acknowledged), (got, answer)) = (times?, claimed?);
         latency.from_acknowledged.saturating_record(micros(got.saturating_duration_since(acknowledged)));
         latency.from_sent.saturating_record(micros(got - sent));
         let done = fulfil(&mut worker, &plan.messages, &[one_claim(&answer.body)?]).await?;

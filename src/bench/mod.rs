@@ -1,9 +1,9 @@
 //! `intent-bus bench`: measures a bus from outside, by publishing, claiming and fulfilling intents.
 //!
 //! It is a client of the protocol and of nothing else: any server that speaks it can be measured, and compared. Here are
-//! the arguments and what follows from them. [`load`] is the run under load ([`publisher`], [`worker`]), on connections
-//! ([`connection`], [`client`]) that carry requests ([`operations`]); [`latency`] and [`idle`] are runs of another kind.
-//! [`stats`] keeps the books, [`report`] shows them.
+//! the arguments and what follows from them. `load` is the run under load (`publisher`, `worker`), on connections
+//! (`connection`, `client`) that carry requests (`operations`); `latency` and `idle` are runs of another kind.
+//! `stats` keeps the books, `report` shows them.
 //!
 //! All of it runs on one thread, beside the server as a rule: what it takes of the processors it takes from what it
 //! measures, and so it says how much that was.
@@ -128,7 +128,7 @@ fn rate(text: &str) -> std::result::Result<f64, String> {
 struct Plan {
     endpoints: Vec<Rc<Endpoint>>,
     requests: Rc<Requests>,
-    subject: Subject,
+    subject: Rc<Subject>,
     messages: Rc<Messages>,
     goal: String,
     signed: bool,
@@ -161,7 +161,7 @@ impl Plan {
             endpoints: arguments.url.iter().map(endpoint).collect::<Result<_>>()?,
             requests: Rc::new(Requests::new(arguments.key, !arguments.no_sign)?),
             messages: Rc::new(Messages::new(subject(goal.clone()), batch, wait)?),
-            subject: subject(goal.clone()),
+            subject: Rc::new(subject(goal.clone())),
             goal,
             signed: !arguments.no_sign,
             publishers: arguments.publishers as usize,
@@ -251,7 +251,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
 
 async fn measured(plan: &Plan, latency: Option<u32>, idle_polls: Option<u32>) -> Result<Report> {
     let stats = Rc::new(Stats::new()?);
-    backlog::publish(plan, &stats, &plan.subject.other(), plan.other_backlog).await?;
+    backlog::publish(plan, &stats, &Rc::new(plan.subject.other()), plan.other_backlog).await?;
     backlog::publish(plan, &stats, &plan.subject, plan.backlog).await?;
     if let Some(times) = latency {
         stats.measure(true);

@@ -58,6 +58,7 @@ struct Line {
     times: Times,
 }
 
+#[allow(clippy::struct_field_names, reason = "the keys of the JSON say their unit")]
 #[derive(Serialize)]
 struct Times {
     p50_ms: f64,
