@@ -176,11 +176,12 @@ struct Background(Vec<actix_web::rt::task::JoinHandle<()>>);
 
 impl Background {
     fn start(state: &Data<State>, config: &Config) -> Result<Self> {
-        let (for_keys, for_maintenance) = (Arc::clone(state), Arc::clone(state));
+        let (for_keys, for_marks, for_maintenance) = (Arc::clone(state), Arc::clone(state), Arc::clone(state));
         let (settings, database) = (config.maintenance.clone(), config.database.clone());
         let watcher = Store::new(database.address.pool(1)?, config.limits.intent_ttl);
         Ok(Self(vec![
             actix_web::rt::spawn(async move { for_keys.keys.watch(&watcher).await }),
+            actix_web::rt::spawn(async move { for_marks.store.watch_marks().await }),
             actix_web::rt::spawn(async move {
                 prepare_later(&for_maintenance, &database).await;
                 maintenance::run(&for_maintenance, &settings).await;

@@ -103,8 +103,10 @@ pub struct Claimed {
     pub namespace: String,
     /// Its goal.
     pub goal: String,
-    /// The JSON that was published, byte for byte.
-    pub payload: Vec<u8>,
+    /// The JSON that was published, byte for byte. None: it was moved to another day at that moment.
+    pub payload: Option<Vec<u8>>,
+    /// The day under which it is kept.
+    pub payload_day: String,
     /// Claims so far, this one included.
     pub claim_attempts: i16,
     /// Its priority.

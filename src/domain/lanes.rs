@@ -17,6 +17,11 @@ pub struct Lanes {
 }
 
 impl Lanes {
+    /// All of them.
+    pub fn all(self) -> impl Iterator<Item = i64> {
+        [Some(self.own_goal), Some(self.own), self.public_goal, self.public].into_iter().flatten()
+    }
+
     /// The lanes of an intent.
     #[must_use]
     pub fn of_intent(
@@ -39,45 +44,75 @@ impl Lanes {
 
 /// Who asks for work, and for what.
 #[derive(Debug, Clone)]
-pub struct Reach<'a> {
+pub struct Reach {
     /// Whose intents to look at as one's own. None: only public ones.
     pub publisher: Option<i64>,
     /// Look at everybody's public intents too.
     pub public: bool,
     /// In which namespace.
-    pub namespace: &'a str,
+    pub namespace: String,
     /// Of which goal; any if none.
-    pub goal: Option<&'a str>,
+    pub goal: Option<String>,
     /// The worker, which may be the target of some.
-    pub worker: Option<&'a str>,
+    pub worker: Option<String>,
     /// What the worker is capable of.
-    pub capabilities: &'a [String],
+    pub capabilities: Vec<String>,
 }
 
-impl Reach<'_> {
+impl Reach {
     /// The publisher's lanes that this worker may take from.
     #[must_use]
-    pub fn own_lanes(&self) -> Vec<i64> {
-        self.publisher.map_or_else(Vec::new, |tenant| self.lanes(Some(tenant)))
+    pub fn own_lanes(&self, aim: Aim) -> Vec<i64> {
+        self.publisher.map_or_else(Vec::new, |tenant| self.lanes(Some(tenant), aim))
     }
 
     /// The public lanes that this worker may take from.
     #[must_use]
-    pub fn public_lanes(&self) -> Vec<i64> {
-        if self.public { self.lanes(None) } else { Vec::new() }
+    pub fn public_lanes(&self, aim: Aim) -> Vec<i64> {
+        if self.public { self.lanes(None, aim) } else { Vec::new() }
     }
 
-    fn lanes(&self, whose: Option<i64>) -> Vec<i64> {
-        let targets = [None, self.worker];
-        let targets = if self.worker.is_some() { &targets[..] } else { &targets[..1] };
+    /// One number for all that workers who reach for the same have in common, whoever they are.
+    #[must_use]
+    pub fn kind(&self) -> i64 {
+        let publisher = self.publisher.map(i64::to_be_bytes);
+        let mut parts: Vec<&[u8]> = vec![
+            publisher.as_ref().map_or(&[], |bytes| &bytes[..]),
+            if self.public { b"public" } else { b"" },
+            self.namespace.as_bytes(),
+            self.goal.as_deref().unwrap_or_default().as_bytes(),
+        ];
+        parts.extend(self.capabilities.iter().map(String::as_bytes));
+        hash64(&parts)
+    }
+
+    fn lanes(&self, whose: Option<i64>, aim: Aim) -> Vec<i64> {
+        let worker = self.worker.as_deref();
+        let targets: &[Option<&str>] = match (aim, worker) {
+            (Aim::Anyone, _) | (Aim::Either, None) => &[None],
+            (Aim::Worker, None) => &[],
+            (Aim::Worker, Some(_)) => &[worker],
+            (Aim::Either, Some(_)) => &[None, worker],
+        };
         let mut lanes = Vec::with_capacity(targets.len() * (1 + self.capabilities.len()));
         for target in targets {
             for capability in std::iter::once(None).chain(self.capabilities.iter().map(|name| Some(name.as_str()))) {
-                lanes.push(lane(whose, self.namespace, self.goal, *target, capability));
+                lanes.push(lane(whose, &self.namespace, self.goal.as_deref(), *target, capability));
             }
         }
         lanes
     }
+}
+
+/// For whom the intents of a lane are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Aim {
+    /// Any worker.
+    Anyone,
+    /// This worker in particular.
+    Worker,
+    /// Any worker, or this one in particular.
+    Either,
 }
 
 fn lane(
@@ -102,33 +137,52 @@ fn lane(
 mod tests {
     use super::*;
 
-    fn reach<'a>(worker: Option<&'a str>, capabilities: &'a [String]) -> Reach<'a> {
-        Reach { publisher: Some(7), public: true, namespace: "default", goal: Some("resize"), worker, capabilities }
+    fn reach(worker: Option<&str>, capabilities: &[&str]) -> Reach {
+        Reach {
+            publisher: Some(7),
+            public: true,
+            namespace: "default".to_owned(),
+            goal: Some("resize".to_owned()),
+            worker: worker.map(str::to_owned),
+            capabilities: capabilities.iter().map(ToString::to_string).collect(),
+        }
     }
 
     #[test]
     fn a_worker_looks_into_every_mix_of_target_and_capability() {
-        let capabilities = ["gpu".to_owned(), "ocr".to_owned()];
-        assert_eq!(reach(None, &[]).own_lanes().len(), 1);
-        assert_eq!(reach(Some("pi"), &[]).own_lanes().len(), 2);
-        assert_eq!(reach(Some("pi"), &capabilities).own_lanes().len(), 6);
-        assert_eq!(reach(Some("pi"), &capabilities).public_lanes().len(), 6);
+        let lanes = |worker, capabilities: &[&str], aim| reach(worker, capabilities).own_lanes(aim).len();
+        assert_eq!(lanes(None, &[], Aim::Either), 1);
+        assert_eq!(lanes(Some("pi"), &[], Aim::Either), 2);
+        assert_eq!(lanes(Some("pi"), &["gpu", "ocr"], Aim::Either), 6);
+        assert_eq!(lanes(Some("pi"), &["gpu", "ocr"], Aim::Worker), 3);
+        assert_eq!(lanes(None, &["gpu", "ocr"], Aim::Worker), 0);
+        assert_eq!(reach(Some("pi"), &["gpu", "ocr"]).public_lanes(Aim::Either).len(), 6);
+    }
+
+    #[test]
+    fn workers_who_differ_by_name_only_reach_for_the_same() {
+        assert_eq!(reach(Some("pi"), &["gpu"]).kind(), reach(Some("phone"), &["gpu"]).kind());
+        assert_eq!(
+            reach(Some("pi"), &["gpu"]).own_lanes(Aim::Anyone),
+            reach(Some("phone"), &["gpu"]).own_lanes(Aim::Anyone)
+        );
+        assert_ne!(reach(None, &["gpu"]).kind(), reach(None, &[]).kind());
+        assert_ne!(reach(None, &[]).kind(), Reach { public: false, ..reach(None, &[]) }.kind());
+        assert_ne!(reach(None, &[]).kind(), Reach { publisher: Some(8), ..reach(None, &[]) }.kind());
     }
 
     #[test]
     fn an_intent_stands_in_a_lane_of_those_who_may_claim_it_and_of_nobody_else() {
-        let capabilities = ["gpu".to_owned()];
         let intent = Lanes::of_intent(7, false, "default", "resize", Some("pi"), Some("gpu"));
-        assert!(reach(Some("pi"), &capabilities).own_lanes().contains(&intent.own_goal));
-        assert!(!reach(Some("other"), &capabilities).own_lanes().contains(&intent.own_goal));
-        assert!(!reach(Some("pi"), &[]).own_lanes().contains(&intent.own_goal));
-        assert!(
-            !Reach { publisher: Some(8), ..reach(Some("pi"), &capabilities) }.own_lanes().contains(&intent.own_goal)
-        );
+        let reaches = |reach: &Reach| reach.own_lanes(Aim::Either).contains(&intent.own_goal);
+        assert!(reaches(&reach(Some("pi"), &["gpu"])));
+        assert!(!reaches(&reach(Some("other"), &["gpu"])));
+        assert!(!reaches(&reach(Some("pi"), &[])));
+        assert!(!reaches(&Reach { publisher: Some(8), ..reach(Some("pi"), &["gpu"]) }));
         assert_eq!(intent.public_goal, None);
 
         let intent = Lanes::of_intent(9, true, "default", "resize", None, None);
-        let lanes = reach(None, &[]).public_lanes();
+        let lanes = reach(None, &[]).public_lanes(Aim::Either);
         assert!(intent.public_goal.is_some_and(|lane| lanes.contains(&lane)));
     }
 }

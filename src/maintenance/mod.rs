@@ -37,6 +37,8 @@ pub struct Done {
     pub moved: u64,
     /// Expired values deleted.
     pub values: u64,
+    /// Lanes with priorities that nothing was published in for days.
+    pub lanes: u64,
     /// Slots of the rings emptied.
     pub slots: u64,
     /// Partitions made.
@@ -46,12 +48,13 @@ pub struct Done {
 }
 
 impl Done {
-    fn counts(&self) -> [(&'static str, u64); 7] {
+    fn counts(&self) -> [(&'static str, u64); 8] {
         [
             ("lapsed_claims", self.lapsed),
             ("expired_intents", self.expired),
             ("moved_payloads", self.moved),
             ("values", self.values),
+            ("unused_lanes", self.lanes),
             ("emptied_slots", self.slots),
             ("made_partitions", self.made),
             ("dropped_partitions", self.dropped),
@@ -93,6 +96,7 @@ pub async fn pass(store: &Store, retention_days: i32, sweep: &mut Sweep) -> Resu
     }
     done.lapsed = repeat(async || store.bury_lapsed(STEP).await).await?;
     done.values = repeat(async || store.drop_expired_values(STEP).await).await?;
+    done.lanes = repeat(async || store.drop_unused_lanes(STEP).await).await?;
     for _ in 0..STEPS {
         let swept = store.sweep(sweep.after, SWEEP_STEP, MOVE_PAYLOADS_AFTER).await?;
         done.expired += swept.expired;

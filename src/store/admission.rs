@@ -1,5 +1,6 @@
-//! Letting a request in: its nonce and its tenant's rate limit, in the transaction of what it does.
+//! Letting requests in: their nonces and their tenants' rate limits, in the transaction of what they do.
 
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::{Tx, statements};
@@ -39,6 +40,55 @@ pub enum Refusal {
     },
 }
 
+/// What a statement says of one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    LetIn,
+    Stale,
+    Replayed,
+    RateLimited,
+    /// The statement has nothing to do with it.
+    LeftOut,
+}
+
+impl Verdict {
+    /// The verdicts of a statement, by request.
+    pub(super) fn read(codes: &[i16], requests: usize) -> Result<Vec<Self>> {
+        if codes.len() != requests {
+            return Err(Error::fault("a statement has not judged every request"));
+        }
+        let known = [Self::LetIn, Self::Stale, Self::Replayed, Self::RateLimited, Self::LeftOut];
+        let verdict = |code: &i16| usize::try_from(*code).ok().and_then(|code| known.get(code)).copied();
+        codes.iter().map(|code| verdict(code).ok_or_else(|| Error::fault(format!("unknown verdict {code}")))).collect()
+    }
+}
+
+/// The first four parameters of every statement that lets requests in.
+#[derive(Default)]
+pub(super) struct Columns {
+    pub(super) tenants: Vec<i64>,
+    nonces: Vec<Option<Uuid>>,
+    timestamps: Vec<Option<i64>>,
+    rate_limits: Vec<Option<i32>>,
+}
+
+impl Columns {
+    pub(super) fn of<'a>(admissions: impl IntoIterator<Item = &'a Admission>) -> Self {
+        let mut columns = Self::default();
+        for admission in admissions {
+            columns.tenants.push(admission.tenant);
+            columns.nonces.push(admission.signed.map(|signed| signed.nonce));
+            columns.timestamps.push(admission.signed.map(|signed| signed.timestamp));
+            columns.rate_limits.push(admission.rate_limit);
+        }
+        columns
+    }
+
+    pub(super) fn parameters(&self) -> [&(dyn ToSql + Sync); 4] {
+        [&self.tenants, &self.nonces, &self.timestamps, &self.rate_limits]
+    }
+}
+
 impl Admission {
     /// Whether there is nothing to check.
     #[must_use]
@@ -51,26 +101,32 @@ impl Admission {
         if self.is_free() {
             return Ok(None);
         }
-        let statement = tx.prepare_cached(statements::ADMIT).await?;
-        let nonce = self.signed.map(|signed| signed.nonce);
-        let timestamp = self.signed.map(|signed| signed.timestamp);
-        let row = tx.query_one(&statement, &[&self.tenant, &nonce, &timestamp, &self.rate_limit]).await?;
-        if row.try_get("stale")? {
-            Ok(Some(Refusal::Stale))
-        } else if row.try_get("replayed")? {
-            Ok(Some(Refusal::Replayed))
-        } else if row.try_get("limited")? {
-            self.retry_after(tx).await.map(|retry_after| Some(Refusal::RateLimited { retry_after }))
-        } else {
-            Ok(None)
+        let statement = tx.prepare_cached(&statements::ADMIT).await?;
+        let row = tx.query_one(&statement, &Columns::of([self]).parameters()).await?;
+        match Verdict::read(&row.try_get::<_, Vec<i16>>("verdicts")?, 1)?[0] {
+            Verdict::LetIn => Ok(None),
+            verdict => self.refusal(verdict, &**tx).await.map(Some),
         }
     }
 
-    async fn retry_after(&self, tx: &Tx<'_>) -> Result<u32> {
-        let statement = tx.prepare_cached(statements::RATE_RETRY_AFTER).await?;
-        let row = tx.query_one(&statement, &[&self.tenant]).await?;
-        let seconds: Option<i64> = row.try_get("seconds")?;
-        Ok(seconds.and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(1))
+    /// Why this request was not let in, as its sender is told.
+    pub(super) async fn refusal(
+        &self,
+        verdict: Verdict,
+        client: &impl deadpool_postgres::GenericClient,
+    ) -> Result<Refusal> {
+        match verdict {
+            Verdict::Stale => Ok(Refusal::Stale),
+            Verdict::Replayed => Ok(Refusal::Replayed),
+            Verdict::RateLimited => {
+                let statement = client.prepare_cached(statements::RATE_RETRY_AFTER).await?;
+                let row = client.query_one(&statement, &[&self.tenant]).await?;
+                let seconds: Option<i64> = row.try_get("seconds")?;
+                let retry_after = seconds.and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(1);
+                Ok(Refusal::RateLimited { retry_after })
+            }
+            Verdict::LetIn | Verdict::LeftOut => Err(Error::fault("a request was neither let in nor refused")),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Idempotency keys: the first request that uses one decides what it means; a repeat gets the first answer again.
 
+use deadpool_postgres::GenericClient;
 use uuid::Uuid;
 
 use super::{Tx, statements};
@@ -20,33 +21,43 @@ pub struct Idempotency {
 pub(super) enum Reserved {
     /// It is: do it.
     First,
-    /// The same request was done before, and its answer named this.
-    Before(Option<Uuid>),
+    /// The same request was done before.
+    Before,
 }
 
 impl Idempotency {
-    /// Takes the key for this request, or tells what it was taken for. Waits for a request with the same key that is under
-    /// way at this moment.
-    pub(super) async fn reserve(&self, tx: &Tx<'_>, names: Option<Uuid>) -> Result<Reserved> {
+    /// Takes the key for a request whose answer names nothing, or tells that it was taken. Waits for a request with the same
+    /// key that is under way at this moment. (Publishing takes keys in its own statement.)
+    pub(super) async fn reserve(&self, tx: &Tx<'_>) -> Result<Reserved> {
         let statement = tx.prepare_cached(statements::IDEMPOTENCY_RESERVE).await?;
-        let row = tx.query_one(&statement, &[&self.key, &self.request, &names]).await?;
+        let row = tx.query_one(&statement, &[&self.key, &self.request, &None::<Uuid>]).await?;
         if row.try_get("taken")? {
             return Ok(Reserved::First);
         }
         if row.try_get("stored")? {
             return Err(Error::busy("an idempotency key was taken at the very end of its period"));
         }
-        let statement = tx.prepare_cached(statements::IDEMPOTENCY_FIND).await?;
-        let row = tx
+        self.find(&**tx).await?.map(|_| Reserved::Before)
+    }
+
+    /// What the key was used for: what the first answer named, or the clash. The key has to be used.
+    pub(super) async fn find(&self, client: &impl GenericClient) -> Result<Result<Option<Uuid>>> {
+        let statement = client.prepare_cached(statements::IDEMPOTENCY_FIND).await?;
+        let row = client
             .query_opt(&statement, &[&self.key])
             .await?
             .ok_or_else(|| Error::busy("an idempotency key was neither free nor taken"))?;
-        if row.try_get::<_, Uuid>("request_hash")? != self.request {
+        Ok(self.first_answer(row.try_get("request_hash")?, row.try_get("intent_id")?))
+    }
+
+    /// What the first answer named, if this is the same request.
+    pub(super) fn first_answer(&self, stands_for: Uuid, named: Option<Uuid>) -> Result<Option<Uuid>> {
+        if stands_for != self.request {
             return Err(Error::new(
                 self.clash,
                 "This Idempotency-Key was used for another request. Use a new key for each distinct request.",
             ));
         }
-        Ok(Reserved::Before(row.try_get("intent_id")?))
+        Ok(named)
     }
 }

@@ -2,7 +2,9 @@
 
 pub mod claim;
 pub mod finish;
+pub mod fulfill;
 pub mod look;
 pub mod operate;
 pub mod publish;
 pub mod upkeep;
+mod work;

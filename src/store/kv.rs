@@ -29,7 +29,7 @@ impl Store {
     pub async fn set(&self, admission: &Admission, idempotency: Option<&Idempotency>, entry: &Entry<'_>) -> Result<()> {
         self.transact(admission, async |tx| {
             if let Some(idempotency) = idempotency
-                && let Reserved::Before(_) = idempotency.reserve(tx, None).await?
+                && let Reserved::Before = idempotency.reserve(tx).await?
             {
                 return Ok(());
             }

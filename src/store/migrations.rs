@@ -37,6 +37,7 @@ migrations! {
     3 "0003_replay_protection",
     4 "0004_key_value",
     5 "0005_totals",
+    6 "0006_lanes_in_use",
 }
 
 /// A migration that has been applied.

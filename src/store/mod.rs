@@ -1,16 +1,20 @@
 //! The only home of SQL. One file for each statement, beside the one function that runs it; what several statements make up
 //! together happens in one transaction. Nothing here knows of HTTP.
 //!
-//! Every request is one transaction at most: admission (nonce, rate limit), idempotency key, quota and the operation itself
-//! commit together or not at all.
+//! What a request does commits together or not at all: admission (nonce, rate limit), idempotency key, quota and the operation
+//! itself. Publishes, claims and fulfilments that arrive together share a statement (`coalesce`); everything else has a
+//! transaction of its own (`transaction`).
 
 pub mod admission;
+mod coalesce;
 pub mod connect;
 pub mod idempotency;
 pub mod intents;
 pub mod key_cache;
 pub mod keys;
 pub mod kv;
+mod lanes_in_use;
+mod marks;
 pub mod migrations;
 pub mod partitions;
 pub mod rings;
@@ -18,8 +22,17 @@ pub mod statements;
 pub mod totals;
 pub mod transaction;
 
-use deadpool_postgres::{Object, Pool};
+use std::sync::Arc;
 
+use deadpool_postgres::{Object, Pool};
+use tokio::runtime::Handle;
+
+use self::{
+    coalesce::Coalescer,
+    intents::{claim::Claim, fulfill::Fulfill, publish::Publish},
+    lanes_in_use::LanesInUse,
+    marks::Marks,
+};
 pub use self::{connect::connect, transaction::Tx};
 use crate::error::{Error, Result};
 
@@ -29,17 +42,46 @@ const WHOLE_TABLE: &str = "SET LOCAL statement_timeout = '5min'; SET LOCAL enabl
 
 /// The database, through a pool of connections. Cheap to clone.
 #[derive(Clone)]
-pub struct Store {
+pub struct Store(Arc<Inner>);
+
+/// What all clones of a store share.
+pub struct Inner {
     pool: Pool,
     /// Seconds for which an unclaimed intent may be claimed.
     intent_ttl: f64,
+    publishes: Arc<Coalescer<Publish>>,
+    claims: Arc<Coalescer<Claim>>,
+    fulfilments: Arc<Coalescer<Fulfill>>,
+    lanes_in_use: LanesInUse,
+    marks: Marks,
+}
+
+impl std::ops::Deref for Store {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
 }
 
 impl Store {
-    /// A store on a pool. `intent_ttl`: seconds for which an unclaimed intent may be claimed.
+    /// A store on a pool, whose work is driven by the runtime that calls this. `intent_ttl`: seconds for which an unclaimed
+    /// intent may be claimed.
+    ///
+    /// # Panics
+    /// Outside a runtime.
     #[must_use]
     pub fn new(pool: Pool, intent_ttl: f64) -> Self {
-        Self { pool, intent_ttl }
+        let runtime = Handle::current();
+        Self(Arc::new(Inner {
+            pool,
+            intent_ttl,
+            publishes: Coalescer::new(runtime.clone()),
+            claims: Coalescer::new(runtime.clone()),
+            fulfilments: Coalescer::new(runtime),
+            lanes_in_use: LanesInUse::default(),
+            marks: Marks::default(),
+        }))
     }
 
     /// A connection of the pool.

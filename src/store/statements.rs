@@ -1,4 +1,7 @@
 //! Every statement that is sent to the database, with the name of its file. A test prepares them all on the migrated schema.
+//!
+//! Most are files as they stand. Those that let requests in begin with `admission/admit.sql`; claims are made twice from one
+//! text, by goal and for any goal.
 
 use std::sync::LazyLock;
 
@@ -10,32 +13,28 @@ macro_rules! statements {
         /// Name and text of every statement.
         pub fn all() -> Vec<(&'static str, &'static str)> {
             let mut all = vec![$(($file, $name)),+];
-            all.push(("intents/claim.sql, one goal", CLAIM_GOAL.as_str()));
-            all.push(("intents/claim.sql, any goal", CLAIM_ANY.as_str()));
+            all.extend(MADE.iter().map(|(name, text)| (*name, text.as_str())));
             all
         }
     };
 }
 
 statements! {
-    ADMIT = "admission/admit.sql",
     RATE_RETRY_AFTER = "admission/rate_retry_after.sql",
     IDEMPOTENCY_RESERVE = "idempotency/reserve.sql",
     IDEMPOTENCY_FIND = "idempotency/find.sql",
-    PUBLISH = "intents/publish.sql",
     EXISTS = "intents/exists.sql",
-    FULFILL = "intents/fulfill.sql",
     LOCK_CLAIM = "intents/lock_claim.sql",
     HAS_ENDED = "intents/has_ended.sql",
     REQUEUE = "intents/requeue.sql",
     BURY = "intents/bury.sql",
     EXTEND = "intents/extend.sql",
+    RELEASE = "intents/release.sql",
     FIND = "intents/find.sql",
     FIND_PAYLOAD = "intents/find_payload.sql",
     LOCK = "intents/lock.sql",
     CANCEL_FINISHED = "intents/cancel_finished.sql",
     RETRY = "intents/retry.sql",
-    LOST_CLAIM = "intents/lost_claim.sql",
     RECENT = "intents/recent.sql",
     LOCK_LAPSED = "intents/lock_lapsed.sql",
     SWEEP = "intents/sweep.sql",
@@ -48,6 +47,7 @@ statements! {
     KEY_REVOKE = "keys/revoke.sql",
     KEYS_CHANGED = "keys/changed.sql",
     KEYS_LIST = "keys/list.sql",
+    LANES_DROP_UNUSED = "lanes_in_use/drop_unused.sql",
     KV_SET = "kv/set.sql",
     KV_GET = "kv/get.sql",
     KV_DROP_EXPIRED = "kv/drop_expired.sql",
@@ -63,12 +63,64 @@ statements! {
     MIGRATIONS_JOURNAL = "migrations/journal.sql",
 }
 
-const CLAIM: &str = include_str!("intents/claim.sql");
+/// The statements that are made of several texts, or of one in two ways.
+static MADE: LazyLock<Vec<(&str, &String)>> = LazyLock::new(|| {
+    vec![
+        ("admission/admit.sql", &*ADMIT),
+        ("intents/publish.sql", &PUBLISH),
+        ("intents/fulfill.sql", &FULFILL),
+        ("intents/claim.sql, one goal", &CLAIM.goal),
+        ("intents/claim.sql, any goal", &CLAIM.any),
+        ("intents/find_claims.sql, one goal", &FIND_CLAIMS.goal),
+        ("intents/find_claims.sql, any goal", &FIND_CLAIMS.any),
+        ("intents/first_due.sql, one goal", &FIRST_DUE.goal),
+        ("intents/first_due.sql, any goal", &FIRST_DUE.any),
+    ]
+});
 
-/// A claim of one goal.
-pub(crate) static CLAIM_GOAL: LazyLock<String> =
-    LazyLock::new(|| CLAIM.replace("{own}", "own_goal_lane").replace("{public}", "public_goal_lane"));
+const ADMISSION: &str = include_str!("admission/admit.sql");
+/// Requests that a statement leaves out: none.
+const NONE: &str = "SELECT NULL::integer WHERE false";
+/// Those of workers for which intents may be meant in particular.
+const AIMED: &str = "SELECT aimed.request FROM unnest($16::integer[], $17::bigint[]) AS aimed (request, lane), \
+     LATERAL (SELECT FROM lane_priorities WHERE lane_priorities.lane = aimed.lane LIMIT 1) AS there";
 
-/// A claim of any goal.
-pub(crate) static CLAIM_ANY: LazyLock<String> =
-    LazyLock::new(|| CLAIM.replace("{own}", "own_lane").replace("{public}", "public_lane"));
+/// Lets requests in that do nothing else in the same statement.
+pub(crate) static ADMIT: LazyLock<String> =
+    LazyLock::new(|| format!("{}SELECT verdicts FROM verdicts", ADMISSION.replace("{left_out}", NONE)));
+/// Publishes.
+pub(crate) static PUBLISH: LazyLock<String> = LazyLock::new(|| admitted(include_str!("intents/publish.sql"), NONE));
+/// Fulfils.
+pub(crate) static FULFILL: LazyLock<String> = LazyLock::new(|| admitted(include_str!("intents/fulfill.sql"), NONE));
+/// Claims.
+pub(crate) static CLAIM: LazyLock<ByGoal> =
+    LazyLock::new(|| ByGoal::of(&admitted(include_str!("intents/claim.sql"), AIMED)));
+/// Finds claims whose answer was lost.
+pub(crate) static FIND_CLAIMS: LazyLock<ByGoal> = LazyLock::new(|| ByGoal::of(include_str!("intents/find_claims.sql")));
+/// Looks for what low-water marks have passed.
+pub(crate) static FIRST_DUE: LazyLock<ByGoal> = LazyLock::new(|| ByGoal::of(include_str!("intents/first_due.sql")));
+
+/// One text for intents of one goal and of any.
+pub(crate) struct ByGoal {
+    goal: String,
+    any: String,
+}
+
+impl ByGoal {
+    fn of(text: &str) -> Self {
+        let with = |own: &str, public: &str| text.replace("{own}", own).replace("{public}", public);
+        Self { goal: with("own_goal_lane", "public_goal_lane"), any: with("own_lane", "public_lane") }
+    }
+
+    /// The one for a claim that names a goal, or does not.
+    pub(crate) fn text(&self, one_goal: bool) -> &str {
+        if one_goal { &self.goal } else { &self.any }
+    }
+}
+
+/// The statement that lets requests in and does what they ask for: the comment of its file, the admission, the rest.
+fn admitted(text: &str, left_out: &str) -> String {
+    let comment: usize = text.split_inclusive('\n').take_while(|line| line.starts_with("--")).map(str::len).sum();
+    let (comment, work) = text.split_at(comment);
+    format!("{comment}{}{work}", ADMISSION.replace("{left_out}", left_out))
+}

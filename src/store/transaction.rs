@@ -11,17 +11,15 @@ use super::{
 };
 use crate::error::{Error, ErrorCode, Result};
 
-/// For one transaction. The server cuts off each of its statements after 5 s, so whoever waits longer than this waits for a
+/// For one transaction or one flight. The server cuts off each of its statements after 5 s, so whoever waits longer than this waits for a
 /// server that hangs or is cut off from us.
-const PATIENCE: Duration = Duration::from_secs(15);
+pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The transaction of one admitted request.
 pub struct Tx<'c> {
     inner: Transaction<'c>,
     /// This is the second try of a request whose first COMMIT got no answer.
     again: bool,
-    /// And its nonce is stored: the first try was committed, or somebody else has sent the same request.
-    used: bool,
 }
 
 impl<'c> std::ops::Deref for Tx<'c> {
@@ -38,12 +36,6 @@ impl Tx<'_> {
     pub fn maybe_done(&self) -> bool {
         self.again
     }
-
-    /// Whether the nonce of this request had been used when an earlier try of it may have been committed.
-    #[must_use]
-    pub fn nonce_was_used(&self) -> bool {
-        self.used
-    }
 }
 
 impl Store {
@@ -56,11 +48,6 @@ impl Store {
         match self.attempt_in_time(admission, false, &work).await {
             Ok(Some(done)) => return Ok(done),
             Ok(None) => {}
-            Err(error) if error.code() == ErrorCode::LimitExceeded => {
-                // What the work had begun to write is rolled back. That it was asked for counts, as for any refusal.
-                self.attempt_in_time(admission, false, &async |_: &Tx<'_>| Ok(())).await?;
-                return Err(error);
-            }
             Err(error) => return Err(error),
         }
         tracing::warn!("The answer to a COMMIT was lost. The request is looked up and, if need be, done again.");
@@ -102,11 +89,10 @@ impl Store {
         committing: &Cell<bool>,
         work: &impl AsyncFn(&Tx<'_>) -> Result<T>,
     ) -> Result<Option<T>> {
-        let mut tx = Tx { inner: client.transaction().await?, again, used: false };
+        let tx = Tx { inner: client.transaction().await?, again };
         match admission.admit(&tx).await? {
             None => {}
-            Some(Refusal::Replayed) if again => tx.used = true,
-            Some(Refusal::RateLimited { .. }) if again => {}
+            Some(Refusal::Replayed | Refusal::RateLimited { .. }) if again => {}
             Some(refusal) => {
                 tx.inner.rollback().await?;
                 return Err(refusal.into());

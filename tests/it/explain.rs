@@ -5,7 +5,7 @@
 //! `EXPLAIN_ROWS=1000000 cargo test --test it explain -- --nocapture`.
 
 use intent_bus::{
-    domain::lanes::{Lanes, Reach},
+    domain::lanes::{Aim, Lanes, Reach},
     store::{connect, connect::Address, statements},
 };
 
@@ -76,31 +76,39 @@ impl Explainer<'_> {
                 ],
             )
             .await;
+        self.db
+            .execute(
+                "INSERT INTO lane_priorities (lane, priority)
+                 SELECT lane, $5::integer FROM unnest(ARRAY[$1::bigint, $2, $3, $4]) AS lane WHERE lane IS NOT NULL
+                 ON CONFLICT DO NOTHING",
+                &[&lanes.own_goal, &lanes.own, &lanes.public_goal, &lanes.public, &rows.priority],
+            )
+            .await;
     }
 
     /// Buffers that one claim touches; the claim is rolled back.
     async fn buffers(&self, worker: Worker) -> i64 {
-        let names: Vec<String> = worker.capabilities.iter().map(|&name| name.to_owned()).collect();
         let reach = Reach {
             publisher: Some(TENANT),
             public: true,
-            namespace: "default",
-            goal: worker.goal,
-            worker: worker.name,
-            capabilities: &names,
+            namespace: "default".to_owned(),
+            goal: worker.goal.map(str::to_owned),
+            worker: worker.name.map(str::to_owned),
+            capabilities: worker.capabilities.iter().map(ToString::to_string).collect(),
         };
         let array =
             |lanes: Vec<i64>| format!("'{{{}}}'", lanes.iter().map(i64::to_string).collect::<Vec<_>>().join(","));
         let text = |text: Option<&str>| text.map_or_else(|| "NULL".to_owned(), |text| format!("'{text}'"));
         let claim = format!(
-            "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE {}({}, {}, 'default', {}, {}, '{{{}}}', {TENANT},
-                 gen_random_uuid(), 60, 86400, {TENANT})",
+            "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE {}('{{{TENANT}}}', '{{NULL}}', '{{NULL}}', '{{NULL}}', {}, {},
+                 'default', {}, '{{{}}}', {TENANT}, 60, 86400, '{{1}}', ARRAY[gen_random_uuid()], ARRAY[{}]::text[],
+                 '{{}}', '{{}}', '{{}}', '{{}}', '{{}}', 32)",
             if worker.goal.is_some() { "claim_goal" } else { "claim_any" },
-            array(reach.own_lanes()),
-            array(reach.public_lanes()),
+            array(reach.own_lanes(Aim::Either)),
+            array(reach.public_lanes(Aim::Either)),
             text(worker.goal),
+            worker.capabilities.join(","),
             text(worker.name),
-            names.join(","),
         );
         // The first run reads the catalogue, too.
         let mut plan = serde_json::Value::Null;
@@ -111,7 +119,8 @@ impl Explainer<'_> {
             plan = serde_json::from_str(&row.get::<_, Json>(0).0).unwrap();
         }
         let plan = &plan[0]["Plan"];
-        assert_eq!(plan["Actual Rows"].as_f64(), Some(1.0), "the one that matches was not claimed: {plan}");
+        // The verdicts, and the claim.
+        assert_eq!(plan["Actual Rows"].as_f64(), Some(2.0), "the one that matches was not claimed: {plan}");
         ["Shared Hit Blocks", "Shared Read Blocks"].iter().filter_map(|name| plan[name].as_i64()).sum()
     }
 }
@@ -160,10 +169,10 @@ async fn a_claim_touches_as_few_pages_in_front_of_many_that_do_not_match() {
     }
     eprintln!("buffers of one claim: in a table with nothing else, and behind {count} open intents");
     for (name, rows, worker) in cases {
-        db.batch("TRUNCATE intents").await;
+        db.batch("TRUNCATE intents, lane_priorities").await;
         explainer.fill(1, MATCHING).await;
         let alone = explainer.buffers(worker).await;
-        db.batch("TRUNCATE intents").await;
+        db.batch("TRUNCATE intents, lane_priorities").await;
         explainer.fill(count, rows).await;
         explainer.fill(1, MATCHING).await;
         db.batch("ANALYZE intents").await;

@@ -9,6 +9,7 @@ use crate::{
     domain::{
         hash::key_hash,
         ids::ClaimToken,
+        intent::Claimed,
         lanes::Reach,
         names::{Goal, Namespace},
     },
@@ -49,30 +50,30 @@ pub async fn claim(state: Shared, http: HttpRequest, request: ClientRequest) -> 
     let capabilities = capabilities(&http, &query)?;
     let publisher = query.get("publisher")?;
     let token = ClaimToken::generate()?;
-    let claimed = state
-        .store
-        .claim(
-            &request.admission,
-            &Claim {
-                reach: Reach {
-                    publisher: publisher_of(&state, &request.caller, publisher).await?,
-                    public: publisher.is_none(),
-                    namespace: namespace.as_str(),
-                    goal: goal.as_ref().map(Goal::as_str),
-                    worker: worker.as_deref(),
-                    capabilities: &capabilities,
-                },
-                tenant: request.caller.tenant,
-                token: &token,
-                lease: f64::from(state.limits.claim_timeout),
-            },
-        )
-        .await?;
-    let Some(claimed) = claimed else {
+    let claim = Claim {
+        reach: Reach {
+            publisher: publisher_of(&state, &request.caller, publisher).await?,
+            public: publisher.is_none(),
+            namespace: namespace.as_str().to_owned(),
+            goal: goal.as_ref().map(|goal| goal.as_str().to_owned()),
+            worker,
+            capabilities,
+        },
+        tenant: request.caller.tenant,
+        tokens: vec![token.hash()],
+        lease: f64::from(state.limits.claim_timeout),
+        admission: request.admission,
+    };
+    let Some(lease) = state.store.claim(claim).await?.pop() else {
         return Ok(HttpResponse::NoContent().insert_header((RETRY_AFTER, "1")).finish());
     };
-    let payload = String::from_utf8(claimed.payload).map_err(Error::fault)?;
-    ok(&wire::Claimed {
+    ok(&claimed(lease.claimed, token, state.limits.claim_timeout)?)
+}
+
+fn claimed(claimed: Claimed, token: ClaimToken, lease: u32) -> Result<wire::Claimed> {
+    let payload = claimed.payload.ok_or_else(|| Error::fault(format!("the payload of {} is not there", claimed.id)))?;
+    let payload = String::from_utf8(payload).map_err(Error::fault)?;
+    Ok(wire::Claimed {
         id: claimed.id.to_string(),
         namespace: claimed.namespace,
         goal: claimed.goal,
@@ -82,7 +83,7 @@ pub async fn claim(state: Shared, http: HttpRequest, request: ClientRequest) -> 
         target_worker: claimed.target_worker,
         required_capability: claimed.required_capability,
         claim_token: token.reveal(),
-        claim_timeout: i32::try_from(state.limits.claim_timeout).map_err(Error::fault)?,
+        claim_timeout: i32::try_from(lease).map_err(Error::fault)?,
     })
 }
 

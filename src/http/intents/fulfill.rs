@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use intent_bus_protocol::wire;
 
-use super::finish;
+use super::{finish, one};
 use crate::{
     error::{Error, ErrorCode, Result},
     http::{
@@ -14,6 +14,7 @@ use crate::{
         ok,
         openapi::FulfillBody,
     },
+    store::intents::fulfill::Fulfill,
 };
 
 /// Fulfils an intent.
@@ -34,8 +35,7 @@ use crate::{
 pub async fn fulfill(state: Shared, http: HttpRequest, request: ClientRequest) -> Result<HttpResponse> {
     let (claim, body) = finish::read(&http, &request)?;
     let result = result(&body, state.limits.max_payload)?;
-    let result = result.as_ref().map(|(bytes, kind)| (bytes.as_ref(), *kind));
-    state.store.fulfill(&request.admission, claim, result).await?;
+    one(state.store.fulfill(Fulfill { admission: request.admission.clone(), claims: vec![(claim, result)] }).await?)?;
     ok(&wire::Finished { ok: true, id: claim.id.to_string() })
 }
 

@@ -17,6 +17,11 @@ use crate::{
     error::{Error, Result},
 };
 
+/// The only outcome of a request that asked for one thing.
+fn one<T>(outcomes: Vec<Result<T>>) -> Result<T> {
+    outcomes.into_iter().next().unwrap_or_else(|| Err(Error::fault("a request has no outcome")))
+}
+
 /// Whether a caller may see the result: publisher, last claimer or root.
 fn may_see_result(caller: &Caller, seen: &Seen) -> bool {
     caller.is_root() || seen.tenant == caller.tenant || seen.claimed_by == Some(caller.tenant)

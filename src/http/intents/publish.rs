@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use super::one;
 use crate::{
     domain::{
         ids::IntentId,
@@ -19,6 +20,7 @@ use crate::{
         body::{self, given, integer, number, passed_on, text},
         openapi::Visibility,
     },
+    store::intents::publish::Publish,
 };
 
 /// Longest delay, in seconds: a year.
@@ -93,12 +95,14 @@ struct Body<'a> {
 pub async fn publish(state: Shared, http: HttpRequest, request: ClientRequest) -> Result<HttpResponse> {
     let intent = read(&request, state.limits.max_payload)?;
     let idempotency = request.idempotency(&http)?;
-    let id = state.store.publish(&request.admission, idempotency.as_ref(), &intent, request.caller.max_open).await?;
-    let published = wire::Published {
-        id: id.to_string(),
-        status: "published".to_owned(),
-        namespace: intent.namespace.as_str().to_owned(),
+    let namespace = intent.namespace.as_str().to_owned();
+    let publish = Publish {
+        admission: request.admission,
+        intents: vec![(intent, idempotency)],
+        max_open: request.caller.max_open,
     };
+    let id = one(state.store.publish(publish).await?)?;
+    let published = wire::Published { id: id.to_string(), status: "published".to_owned(), namespace };
     crate::http::json(StatusCode::CREATED, &published)
 }
 

@@ -1,62 +1,106 @@
--- Lets one authenticated request in, or says why not: stale timestamp, nonce seen before, rate limit reached.
--- Runs first in the transaction of what the request does; on a refusal the caller rolls back, so nothing is kept.
+-- Lets requests in, or says why not: stale timestamp, nonce seen before, rate limit reached. Not a statement of its own but
+-- the beginning of one: what the requests do follows in the same statement and asks `verdicts`.
 --
--- $1 tenant  $2 hash of tenant and nonce (NULL: unsigned)  $3 signed timestamp, unix seconds (NULL: unsigned)
--- $4 requests allowed in a minute (NULL: any number)
+-- $1 tenants  $2 hashes of tenant and nonce (NULL: unsigned)  $3 signed timestamps, unix seconds (NULL: unsigned)
+-- $4 requests allowed in a minute (NULL: any number); one entry of each for each request, no nonce twice
+-- {left_out}: a query for the numbers of requests that are left out of this statement
+--
+-- `verdicts` is one array, by the number of the request: 0 let in, 1 stale, 2 replayed, 3 rate limited, 4 left out.
+-- An array, because a subscript costs the same whatever the planner believes about the number of rows.
 --
 -- Index: primary keys of nonces and rate_windows. One row is inserted in the nonces of this period of 600 s, and the
 -- period before is looked into. Trap: a transaction of the last period that has not committed yet is invisible to that
 -- look, so in the last 30 s of a period (longer than any transaction may last) the nonce goes into the next period too,
 -- where the unique index makes the second comer wait for the first.
--- The rate is a sliding window of whole seconds: 60 full ones and the current one. Entries are merged by second because
--- a request that waited for the row's lock carries an older second than the one that held it.
+-- The rate is a sliding window of whole seconds: 60 full ones and the current one. Its row is locked before it is read, so
+-- that of requests that arrive together exactly as many are let in as there is room for. Rows are locked and nonces stored
+-- in ascending order, so that two statements cannot wait for each other.
 WITH clock AS MATERIALIZED (
-    SELECT extract(epoch FROM clock_timestamp()) AS unix
+    SELECT clock_timestamp() AS now
 ), period AS MATERIALIZED (
-    SELECT floor(unix)::bigint AS second,
+    SELECT unix,
+           floor(unix)::bigint AS second,
            floor(unix / 600)::bigint AS number,
            unix - 600 * floor(unix / 600) >= 570 AS ending
-    FROM clock
-), seen AS MATERIALIZED (
-    SELECT 1
-    FROM nonces, period
-    WHERE nonces.slot = ((number + 3) % 4)::smallint AND nonces.hash = $2::uuid
-), stored AS (
-    INSERT INTO nonces (slot, hash)
-    SELECT ((number + ahead) % 4)::smallint, $2::uuid
-    FROM period, generate_series(0, CASE WHEN ending THEN 1 ELSE 0 END) AS ahead
-    WHERE $2::uuid IS NOT NULL AND NOT EXISTS (SELECT FROM seen)
-    ORDER BY ahead
-    ON CONFLICT DO NOTHING
-    RETURNING slot
+    FROM (SELECT extract(epoch FROM now)::double precision AS unix FROM clock) AS at
+), asked AS MATERIALIZED (
+    SELECT request::integer, tenant, nonce, allowed,
+           CASE
+               WHEN request::integer IN ({left_out}) THEN 4
+               WHEN abs(unix - signed_at) > 300 THEN 1
+               WHEN EXISTS (
+                   SELECT FROM nonces WHERE nonces.slot = ((number + 3) % 4)::smallint AND nonces.hash = asked.nonce
+               ) THEN 2
+               -- Stored below, where a conflict shows in any case; but what is replayed shall not use up the minute.
+               WHEN allowed IS NOT NULL AND EXISTS (
+                   SELECT FROM nonces WHERE nonces.slot = (number % 4)::smallint AND nonces.hash = asked.nonce
+               ) THEN 2
+               ELSE 0
+           END AS verdict
+    FROM period,
+         unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::integer[]) WITH ORDINALITY
+             AS asked (tenant, nonce, signed_at, allowed, request)
+), windows AS MATERIALIZED (
+    SELECT tenant_id, seconds, hits
+    FROM rate_windows
+    WHERE tenant_id = ANY (ARRAY(SELECT tenant FROM asked WHERE allowed IS NOT NULL AND verdict = 0))
+    ORDER BY tenant_id
+    FOR UPDATE
+), used AS MATERIALIZED (
+    SELECT tenant_id, (
+               SELECT coalesce(sum(hit), 0)
+               FROM unnest(seconds, hits) AS old (second, hit)
+               WHERE old.second > period.second - 61
+           ) AS hits
+    FROM windows, period
+), weighed AS MATERIALIZED (
+    SELECT request, tenant, nonce, allowed,
+           CASE
+               WHEN verdict <> 0 OR allowed IS NULL THEN verdict
+               WHEN row_number() OVER (PARTITION BY tenant, verdict ORDER BY request)
+                   > allowed - coalesce(used.hits, allowed) THEN 3
+               ELSE 0
+           END AS verdict
+    FROM asked
+    LEFT JOIN used ON used.tenant_id = asked.tenant
 ), counted AS (
-    INSERT INTO rate_windows AS kept (tenant_id, seconds, hits)
-    SELECT $1::bigint, ARRAY[second], ARRAY[1]
-    FROM period
-    WHERE $4::integer IS NOT NULL
-    ON CONFLICT (tenant_id) DO UPDATE
+    UPDATE rate_windows
     SET (seconds, hits) = (
-        SELECT array_agg(second ORDER BY second), array_agg(sum ORDER BY second)
+        SELECT array_agg(merged.second ORDER BY merged.second), array_agg(merged.sum ORDER BY merged.second)
         FROM (
-            SELECT second, sum(hit)::integer AS sum
+            SELECT each.second, sum(hit)::integer AS sum
             FROM (
-                SELECT * FROM unnest(kept.seconds, kept.hits) AS old (second, hit)
+                SELECT old.second, old.hit FROM unnest(rate_windows.seconds, rate_windows.hits) AS old (second, hit)
                 UNION ALL
-                SELECT EXCLUDED.seconds[1], 1
-            ) AS both_
-            WHERE second > EXCLUDED.seconds[1] - 61
-            GROUP BY second
+                SELECT period.second, fresh.hits
+            ) AS each
+            WHERE each.second > period.second - 61
+            GROUP BY each.second
         ) AS merged
     )
-    WHERE (
-        SELECT coalesce(sum(hit), 0)
-        FROM unnest(kept.seconds, kept.hits) AS old (second, hit)
-        WHERE second > EXCLUDED.seconds[1] - 61
-    ) < $4::integer
-    RETURNING 1
+    FROM (
+        SELECT tenant, count(*)::integer AS hits
+        FROM weighed
+        WHERE verdict = 0 AND allowed IS NOT NULL
+        GROUP BY tenant
+    ) AS fresh, period
+    WHERE rate_windows.tenant_id = fresh.tenant
+), stored AS (
+    INSERT INTO nonces (slot, hash)
+    SELECT ((number + ahead) % 4)::smallint, nonce
+    FROM weighed, period, generate_series(0, CASE WHEN ending THEN 1 ELSE 0 END) AS ahead
+    WHERE verdict = 0 AND nonce IS NOT NULL
+    ORDER BY nonce, ahead
+    ON CONFLICT DO NOTHING
+    RETURNING hash
+), verdicts AS MATERIALIZED (
+    SELECT array_agg(
+               CASE
+                   WHEN verdict = 0 AND nonce IS NOT NULL
+                       AND coalesce(kept.times, 0) < CASE WHEN ending THEN 2 ELSE 1 END THEN 2
+                   ELSE verdict
+               END::smallint ORDER BY request
+           ) AS verdicts
+    FROM period, weighed
+    LEFT JOIN (SELECT hash, count(*) AS times FROM stored GROUP BY hash) AS kept ON kept.hash = weighed.nonce
 )
-SELECT coalesce(abs(unix - $3::bigint) > 300, false) AS stale,
-       $2::uuid IS NOT NULL
-           AND (SELECT count(*) FROM stored) < (SELECT CASE WHEN ending THEN 2 ELSE 1 END FROM period) AS replayed,
-       $4::integer IS NOT NULL AND NOT EXISTS (SELECT FROM counted) AS limited
-FROM clock

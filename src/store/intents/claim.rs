@@ -1,112 +1,235 @@
-//! Claiming.
+//! Claiming. Claims that reach for the same are one statement, each with the intents that stood first when its turn came;
+//! claims of different kinds go down one connection together and are committed together.
 
-use tokio_postgres::Row;
+use std::collections::HashMap;
+
+use deadpool_postgres::Object;
+use futures_util::future::{BoxFuture, join_all, join3};
 use uuid::Uuid;
 
+use super::work::{self, Ask, Found, Look};
 use crate::{
     domain::{
-        ids::{ClaimToken, IntentId},
+        hash::hash64,
         intent::Claimed,
-        lanes::Reach,
+        lanes::{Aim, Reach},
     },
     error::{Error, Result},
-    store::{Store, Tx, admission::Admission, statements},
+    store::{
+        Store,
+        admission::{Admission, Verdict},
+        coalesce::{Coalesced, Failure},
+        statements,
+    },
 };
 
-/// A claim to be made.
+/// Looks that a request gets while others hold what it finds.
+const LOOKS: usize = 3;
+/// Intents that a first look looks at beyond those it wants, where it has several lanes or priorities to look into. With each
+/// further look it is as many times more.
+const AHEAD: i64 = 32;
+
+/// A request to claim.
 #[derive(Debug)]
-pub struct Claim<'a> {
+pub struct Claim {
+    /// What has to be checked first.
+    pub admission: Admission,
     /// What may be claimed.
-    pub reach: Reach<'a>,
+    pub reach: Reach,
     /// Who claims.
     pub tenant: i64,
-    /// Made before the statement, so that the claim can be found again.
-    pub token: &'a ClaimToken,
+    /// Hashes of the tokens of as many claims as are wanted. Made before the statement, so that the claims can be found again.
+    pub tokens: Vec<Uuid>,
     /// Seconds.
     pub lease: f64,
 }
 
+/// A claim that was made.
+#[derive(Debug)]
+pub struct Lease {
+    /// Which of the tokens it has.
+    pub token: usize,
+    /// On what.
+    pub claimed: Claimed,
+}
+
 impl Store {
-    /// Claims the next intent within reach, if there is one.
-    ///
-    /// When the answer to COMMIT is lost, the row that was claimed is asked whether it carries this token.
+    /// Claims the next intents within reach, as many as there are tokens or fewer.
     ///
     /// # Errors
     /// What admission refuses; `database_busy`.
-    pub async fn claim(&self, admission: &Admission, claim: &Claim<'_>) -> Result<Option<Claimed>> {
-        let (own, public) = (claim.reach.own_lanes(), claim.reach.public_lanes());
-        let claimed = std::cell::RefCell::new(None);
-        self.transact(admission, async |tx| {
-            let before = claimed.borrow().as_ref().map(|claimed: &Claimed| claimed.id);
-            if let Some(id) = before
-                && holds(tx, id, claim.token.hash()).await?
-            {
-                return Ok(());
-            }
-            if tx.nonce_was_used() {
-                // The first try found nothing to claim, and its COMMIT stored no more than the nonce; so it is answered now.
-                claimed.replace(None);
-                return Ok(());
-            }
-            let next = self.take(tx, claim, &own, &public).await?;
-            claimed.replace(next);
-            Ok(())
-        })
-        .await?;
-        Ok(claimed.into_inner())
-    }
-
-    async fn take(&self, tx: &Tx<'_>, claim: &Claim<'_>, own: &[i64], public: &[i64]) -> Result<Option<Claimed>> {
-        let reach = &claim.reach;
-        let text = if reach.goal.is_some() { &statements::CLAIM_GOAL } else { &statements::CLAIM_ANY };
-        let statement = tx.prepare_cached(text).await?;
-        let row = tx
-            .query_opt(
-                &statement,
-                &[
-                    &own,
-                    &public,
-                    &reach.namespace,
-                    &reach.goal,
-                    &reach.worker,
-                    &reach.capabilities,
-                    &claim.tenant,
-                    &claim.token.hash(),
-                    &claim.lease,
-                    &self.intent_ttl,
-                    &reach.publisher,
-                ],
-            )
-            .await?;
-        let Some(row) = row else { return Ok(None) };
-        let payload: Option<Vec<u8>> = if let Some(payload) = row.try_get("payload")? {
-            Some(payload)
-        } else {
-            let statement = tx.prepare_cached(statements::FIND_PAYLOAD).await?;
-            let (id, day): (Uuid, &str) = (row.try_get("id")?, row.try_get("payload_day")?);
-            tx.query_opt(&statement, &[&id, &day]).await?.map(|row| row.try_get("payload")).transpose()?
-        };
-        read(&row, payload).map(Some)
+    pub async fn claim(&self, request: Claim) -> Result<Vec<Lease>> {
+        self.claims.ask(self, request).await
     }
 }
 
-/// Whether the lost transaction's claim stands. Waits until that transaction has ended.
-async fn holds(tx: &Tx<'_>, id: IntentId, token: Uuid) -> Result<bool> {
-    let statement = tx.prepare_cached(statements::LOST_CLAIM).await?;
-    let row = tx.query_opt(&statement, &[&id.0, &token]).await?;
-    Ok(row.is_some_and(|row| row.get("held")))
+impl Coalesced for Claim {
+    type Answer = Vec<Lease>;
+
+    fn turn(&self) -> i64 {
+        hash64(&[&self.tenant.to_be_bytes(), &self.reach.kind().to_be_bytes()])
+    }
+
+    fn items(&self) -> usize {
+        self.tokens.len()
+    }
+
+    fn bytes(&self) -> usize {
+        0
+    }
+
+    fn once(&self) -> impl Iterator<Item = Uuid> {
+        self.admission.signed.map(|signed| signed.nonce).into_iter()
+    }
+
+    fn attempt<'a>(
+        store: &'a Store,
+        client: &'a Object,
+        requests: &'a [&'a Self],
+        again: bool,
+    ) -> BoxFuture<'a, std::result::Result<Vec<Result<Self::Answer>>, Failure>> {
+        Box::pin(claim(store, client, requests, again))
+    }
+
+    /// Nobody took the answer: others may have what was claimed.
+    async fn unheard(&self, store: &Store, answer: Result<Vec<Lease>>) {
+        let Ok(leases) = answer else { return };
+        let (ids, tokens): (Vec<Uuid>, Vec<Uuid>) =
+            leases.iter().map(|lease| (lease.claimed.id.0, self.tokens[lease.token])).unzip();
+        if ids.is_empty() {
+            return;
+        }
+        if let Err(error) = store.release(&ids, &tokens).await {
+            tracing::warn!(?error, "claims that nobody waited for stay until their leases end");
+        }
+    }
 }
 
-fn read(row: &Row, payload: Option<Vec<u8>>) -> Result<Claimed> {
-    let id: Uuid = row.try_get("id")?;
-    Ok(Claimed {
-        id: IntentId(id),
-        namespace: row.try_get("namespace")?,
-        goal: row.try_get("goal")?,
-        payload: payload.ok_or_else(|| Error::fault(format!("the payload of {id} is not there")))?,
-        claim_attempts: row.try_get("claim_attempts")?,
-        priority: row.try_get("priority")?,
-        target_worker: row.try_get("target_worker")?,
-        required_capability: row.try_get("required_capability")?,
-    })
+impl Store {
+    async fn release(&self, ids: &[Uuid], tokens: &[Uuid]) -> Result<()> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(statements::RELEASE).await?;
+        client.execute(&statement, &[&ids, &tokens]).await?;
+        Ok(())
+    }
+}
+
+/// What has become of one request of a flight.
+#[derive(Default)]
+struct Progress {
+    leases: Vec<Lease>,
+    refused: Option<Verdict>,
+    /// A later look has failed.
+    failed: Option<Error>,
+}
+
+async fn claim(
+    store: &Store,
+    client: &Object,
+    requests: &[&Claim],
+    again: bool,
+) -> std::result::Result<Vec<Result<Vec<Lease>>>, Failure> {
+    let mut progress: Vec<Progress> = requests.iter().map(|_| Progress::default()).collect();
+    let mut kinds: HashMap<i64, Vec<Ask>> = HashMap::new();
+    for (number, (request, progress)) in requests.iter().zip(&mut progress).enumerate() {
+        if again {
+            progress.leases = work::lost(client, request).await?;
+        }
+        if progress.leases.is_empty() {
+            kinds.entry(request.turn()).or_default().push(Ask::first(number, request));
+        }
+    }
+    let looks: Vec<Look> = kinds.into_values().map(|asks| Look { asks, aim: Aim::Anyone, ahead: AHEAD }).collect();
+    let found = together(store, client, requests, &looks).await?;
+
+    // From here on some of it has been done: what fails now leaves everybody the claims that he has, and nothing is run again.
+    let mut later = Vec::new();
+    for (look, found) in looks.into_iter().zip(found) {
+        later.extend(note(&mut progress, look, found));
+    }
+    for _ in 1..LOOKS {
+        let mut next = Vec::new();
+        for look in later {
+            match work::look(store, client, requests, &look).await {
+                Ok(found) => next.extend(note(&mut progress, look, found)),
+                Err(error) => {
+                    let error = error.into_error();
+                    tracing::warn!(?error, "a second look for work has failed");
+                    for ask in look.asks.iter().filter(|ask| !ask.admitted) {
+                        progress[ask.request].failed = Some(Error::busy("a look for work has failed"));
+                    }
+                }
+            }
+        }
+        later = next;
+    }
+    let mut answers = Vec::with_capacity(requests.len());
+    for (request, progress) in requests.iter().zip(progress) {
+        answers.push(answer(client, request, progress, again).await);
+    }
+    Ok(answers)
+}
+
+/// The looks of a flight: one is a transaction by itself, several are one together, sent without waiting in between.
+async fn together(
+    store: &Store,
+    client: &Object,
+    requests: &[&Claim],
+    looks: &[Look],
+) -> std::result::Result<Vec<Found>, Failure> {
+    let all = join_all(looks.iter().map(|look| work::look(store, client, requests, look)));
+    if looks.len() < 2 {
+        return all.await.into_iter().collect();
+    }
+    // Prepared before, since that waits for an answer.
+    work::prepare(client).await?;
+    let (begun, found, committed) = join3(client.batch_execute("BEGIN"), all, client.batch_execute("COMMIT")).await;
+    begun?;
+    // If one has failed, COMMIT has rolled back.
+    let found = found.into_iter().collect::<std::result::Result<_, Failure>>()?;
+    committed?;
+    Ok(found)
+}
+
+/// Notes what a look has brought, and says which looks have to follow.
+fn note(progress: &mut [Progress], look: Look, found: Found) -> Vec<Look> {
+    let mut later = Vec::new();
+    for (ask, lease) in found.leases {
+        progress[look.asks[ask].request].leases.push(lease);
+    }
+    let mut short = Vec::new();
+    for (ask, verdict) in look.asks.into_iter().zip(found.verdicts) {
+        let progress = &mut progress[ask.request];
+        match verdict {
+            Verdict::LetIn => {
+                let held = |token: &usize| progress.leases.iter().any(|lease| lease.token == *token);
+                let tokens: Vec<usize> = ask.tokens.into_iter().filter(|token| !held(token)).collect();
+                if found.short && !tokens.is_empty() {
+                    short.push(Ask { tokens, admitted: true, ..ask });
+                }
+            }
+            Verdict::LeftOut => later.push(Look { asks: vec![ask], aim: Aim::Either, ahead: AHEAD }),
+            refused => progress.refused = Some(refused),
+        }
+    }
+    if !short.is_empty() {
+        later.push(Look { asks: short, aim: look.aim, ahead: AHEAD * look.ahead });
+    }
+    later
+}
+
+async fn answer(client: &Object, request: &Claim, progress: Progress, again: bool) -> Result<Vec<Lease>> {
+    match progress {
+        Progress { refused: None, failed: Some(error), .. } => Err(error),
+        // The lost first try had found nothing to claim and stored no more than the nonce; so it is answered now.
+        Progress { refused: Some(Verdict::Replayed), leases, .. } if again => Ok(leases),
+        Progress { refused: Some(refused), .. } => Err(request.admission.refusal(refused, client).await?.into()),
+        Progress { mut leases, .. } => {
+            leases.sort_by_key(|lease| lease.token);
+            for lease in &mut leases {
+                work::find_payload(client, lease).await?;
+            }
+            Ok(leases)
+        }
+    }
 }

@@ -1,124 +1,160 @@
--- Claims the next intent, of one goal or of any. One text for both: {own} and {public} stand for the pair of lane columns,
--- own_goal_lane and public_goal_lane, or own_lane and public_lane.
+-- Claims the next intents, of one goal or of any, for requests that reach for the same. Follows admission/admit.sql, whose $1
+-- to $4 are the requests.
 --
--- $1 own lanes  $2 public lanes (each: every mix of no target or this worker, no capability or one of the worker's)
--- $3 namespace  $4 goal (NULL: any)  $5 worker that claims (or NULL)  $6 its capabilities
--- $7 tenant that claims  $8 hash of the new claim token  $9 length of the lease in seconds
--- $10 time to live of an unclaimed intent in seconds  $11 tenant whose intents the own lanes stand for (or NULL)
+-- One text for both: {own} and {public} stand for the pair of lane columns, own_goal_lane and public_goal_lane, or own_lane
+-- and public_lane.
 --
--- Indexes: intents_own_goal, intents_public_goal, or intents_own, intents_public. Within a lane the intents stand by
--- priority and then by the moment from which they may be claimed, so those not yet due (delayed, leased, backing off)
--- stand behind the due ones of their priority, but before all of a lower priority. Hence one step for each priority that
--- occurs in the lane (*_priorities hops from one to the next), then one look for its first due row (heads), and only
--- then a lock, on one row of the best head (picked).
+-- $5 own lanes  $6 public lanes (each: every mix of no target or this worker, no capability or one of the worker's)
+-- $7 namespace  $8 goal (NULL: any)  $9 capabilities  $10 tenant whose intents the own lanes stand for (or NULL)
+-- $11 lease in seconds  $12 time to live of an unclaimed intent in seconds
+-- One entry for each intent wanted: $13 number of its request  $14 hash of its claim token  $15 worker (or NULL)
+-- $16 number of a request and $17 a lane of intents meant for its worker: the request is left out if there may be any
+-- $18 lanes, $19 priorities, $20 their low-water marks: nothing that is due stands at or before that moment
+-- $21 so many more than are wanted are looked at, should others hold what stands in front
+--
+-- First row: the verdicts, the database's clock, and whether others held some of what was in front (then there may be more).
+-- Then a row for each intent claimed, with the number of its entry among
+-- those let in, and where it stood (for the marks).
+--
+-- Indexes: lane_priorities; intents_own_goal, intents_public_goal, or intents_own, intents_public. Within a lane the intents
+-- stand by priority and then by the moment from which they may be claimed, so those not yet due (delayed, leased, backing
+-- off) stand behind the due ones of their priority. Hence one look for each priority that occurs in the lane.
 --
 -- Traps:
---   * The row must be locked in a CTE of its own: as a join or sub-select of the UPDATE the planner may lock more rows
---     than it takes, and a lock on the heads of all lanes would hide them from every other claim.
---   * Lanes are hashes: what they stand for is compared once more on the row that is locked.
+--   * Rows must be locked in a CTE of their own: as a join or sub-select of the UPDATE the planner may lock more rows than it
+--     takes. Where there is one place to look the index is walked with locks (only_pair). Where there are several, the first
+--     rows of all of them are merged without locks (front) and then locked in that order, no more than are wanted: locks on
+--     the heads of all lanes would hide them from every other claim.
+--   * A public intent stands in its publisher's own lane too: DISTINCT.
+--   * Lanes are hashes: what they stand for is compared once more on the rows that are locked.
+--   * Dead index entries before a low-water mark are not visited again; with a pinned xmin they stay for hours.
 --   * The payload may have been moved to another day since this statement began. Then it comes back NULL, and is looked for
 --     by the day that comes with it.
 --   * clock_timestamp(), not now(): the transaction may have waited since it began.
-WITH RECURSIVE clock AS MATERIALIZED (
-    SELECT clock_timestamp() AS now
-), own_priorities AS (
-    SELECT lane, top.priority
-    FROM unnest($1::bigint[]) AS lane
-    CROSS JOIN LATERAL (
-        SELECT priority FROM intents WHERE {own} = lane ORDER BY priority DESC LIMIT 1
-    ) AS top
-    UNION ALL
-    SELECT lane, next.priority
-    FROM own_priorities AS above
-    CROSS JOIN LATERAL (
-        SELECT priority FROM intents
-        WHERE {own} = lane AND priority < above.priority ORDER BY priority DESC LIMIT 1
-    ) AS next
-), public_priorities AS (
-    SELECT lane, top.priority
-    FROM unnest($2::bigint[]) AS lane
-    CROSS JOIN LATERAL (
-        SELECT priority FROM intents WHERE {public} = lane ORDER BY priority DESC LIMIT 1
-    ) AS top
-    UNION ALL
-    SELECT lane, next.priority
-    FROM public_priorities AS above
-    CROSS JOIN LATERAL (
-        SELECT priority FROM intents
-        WHERE {public} = lane AND priority < above.priority ORDER BY priority DESC LIMIT 1
-    ) AS next
-), heads AS MATERIALIZED (
-    SELECT true AS own, lane, row.*
-    FROM own_priorities AS own
-    CROSS JOIN LATERAL (
-        SELECT priority, visible_at, claim_attempts, created_at, id
-        FROM intents
-        WHERE {own} = lane AND priority = own.priority
-          AND visible_at <= (SELECT now FROM clock)
-          AND visible_at > (SELECT now - make_interval(secs => $10::double precision) FROM clock)
-        ORDER BY visible_at, claim_attempts, created_at, id
-        LIMIT 1
-    ) AS row
-    UNION ALL
-    SELECT false AS own, lane, row.*
-    FROM public_priorities AS public
-    CROSS JOIN LATERAL (
-        SELECT priority, visible_at, claim_attempts, created_at, id
-        FROM intents
-        WHERE {public} = lane AND priority = public.priority
-          AND visible_at <= (SELECT now FROM clock)
-          AND visible_at > (SELECT now - make_interval(secs => $10::double precision) FROM clock)
-        ORDER BY visible_at, claim_attempts, created_at, id
-        LIMIT 1
-    ) AS row
-), picked AS MATERIALIZED (
-    SELECT taken.id
-    FROM (SELECT * FROM heads ORDER BY priority DESC, visible_at, claim_attempts, created_at, id) AS head
-    CROSS JOIN LATERAL (
-        SELECT id FROM (
-            SELECT id
-            FROM intents
-            WHERE head.own AND tenant_id = $11 AND {own} = head.lane AND priority = head.priority
-              AND visible_at <= (SELECT now FROM clock)
-              AND visible_at > (SELECT now - make_interval(secs => $10::double precision) FROM clock)
-              AND namespace = $3 AND ($4::text IS NULL OR goal = $4)
-              AND (target_worker IS NULL OR target_worker = $5)
-              AND (required_capability IS NULL OR required_capability = ANY ($6::text[]))
-            ORDER BY visible_at, claim_attempts, created_at, id
-            LIMIT 1
-            FOR UPDATE SKIP LOCKED
-        ) AS own_row
+--   * `= ANY` beside the join in the UPDATE, or a plan made for an empty table would read the whole of a full one.
+, wanted AS MATERIALIZED (
+    SELECT array_agg(token ORDER BY item) AS tokens, array_agg(worker ORDER BY item) AS workers,
+           array_agg(item::integer ORDER BY item) AS items, count(*) AS count
+    FROM unnest($13::integer[], $14::uuid[], $15::text[]) WITH ORDINALITY AS each (request, token, worker, item)
+    WHERE (SELECT verdicts FROM verdicts)[request] = 0
+), pairs AS MATERIALIZED (
+    SELECT own, lane, priority,
+           greatest(marks.mark, now - make_interval(secs => $12::double precision)) AS after
+    FROM clock, (
+        SELECT true AS own, mine.lane, there.priority
+        FROM unnest($5::bigint[]) AS mine (lane),
+             LATERAL (SELECT priority FROM lane_priorities WHERE lane_priorities.lane = mine.lane) AS there
         UNION ALL
-        SELECT id FROM (
-            SELECT id
+        SELECT false, open.lane, there.priority
+        FROM unnest($6::bigint[]) AS open (lane),
+             LATERAL (SELECT priority FROM lane_priorities WHERE lane_priorities.lane = open.lane) AS there
+    ) AS pair
+    LEFT JOIN unnest($18::bigint[], $19::smallint[], $20::timestamptz[]) AS marks (lane, priority, mark)
+        USING (lane, priority)
+    WHERE (SELECT count FROM wanted) > 0
+), only_pair AS MATERIALIZED (
+    SELECT * FROM pairs WHERE (SELECT count(*) FROM pairs) = 1
+), front AS MATERIALIZED (
+    SELECT *
+    FROM (
+        SELECT DISTINCT ON (head.id) own, lane, pairs.priority, head.*
+        FROM pairs, LATERAL (
+            (
+                SELECT visible_at, claim_attempts, created_at, id
+                FROM intents
+                WHERE pairs.own AND {own} = pairs.lane AND priority = pairs.priority
+                  AND visible_at <= (SELECT now FROM clock) AND visible_at > pairs.after
+                ORDER BY visible_at, claim_attempts, created_at, id
+                LIMIT (SELECT count FROM wanted) + $21::bigint
+            )
+            UNION ALL
+            (
+                SELECT visible_at, claim_attempts, created_at, id
+                FROM intents
+                WHERE NOT pairs.own AND {public} = pairs.lane AND priority = pairs.priority
+                  AND visible_at <= (SELECT now FROM clock) AND visible_at > pairs.after
+                ORDER BY visible_at, claim_attempts, created_at, id
+                LIMIT (SELECT count FROM wanted) + $21::bigint
+            )
+        ) AS head
+        WHERE (SELECT count(*) FROM pairs) > 1
+        ORDER BY head.id, own DESC
+    ) AS once
+    ORDER BY priority DESC, visible_at, claim_attempts, created_at, id
+    LIMIT (SELECT count FROM wanted) + $21::bigint
+), picked AS MATERIALIZED (
+    SELECT only_pair.lane, taken.*
+    FROM only_pair, LATERAL (
+        SELECT * FROM (
+            SELECT id, priority, visible_at, claim_attempts, created_at
             FROM intents
-            WHERE NOT head.own AND {public} = head.lane AND priority = head.priority
-              AND visible_at <= (SELECT now FROM clock)
-              AND visible_at > (SELECT now - make_interval(secs => $10::double precision) FROM clock)
-              AND namespace = $3 AND ($4::text IS NULL OR goal = $4)
-              AND (target_worker IS NULL OR target_worker = $5)
-              AND (required_capability IS NULL OR required_capability = ANY ($6::text[]))
+            WHERE only_pair.own AND tenant_id = $10 AND {own} = only_pair.lane AND priority = only_pair.priority
+              AND visible_at <= (SELECT now FROM clock) AND visible_at > only_pair.after
+              AND namespace = $7 AND ($8::text IS NULL OR goal = $8)
+              AND (target_worker IS NULL OR target_worker = ($15::text[])[1])
+              AND (required_capability IS NULL OR required_capability = ANY ($9::text[]))
             ORDER BY visible_at, claim_attempts, created_at, id
-            LIMIT 1
+            LIMIT (SELECT count FROM wanted)
             FOR UPDATE SKIP LOCKED
-        ) AS public_row
+        ) AS own_rows
+        UNION ALL
+        SELECT * FROM (
+            SELECT id, priority, visible_at, claim_attempts, created_at
+            FROM intents
+            WHERE NOT only_pair.own AND {public} = only_pair.lane AND priority = only_pair.priority
+              AND visible_at <= (SELECT now FROM clock) AND visible_at > only_pair.after
+              AND namespace = $7 AND ($8::text IS NULL OR goal = $8)
+              AND (target_worker IS NULL OR target_worker = ($15::text[])[1])
+              AND (required_capability IS NULL OR required_capability = ANY ($9::text[]))
+            ORDER BY visible_at, claim_attempts, created_at, id
+            LIMIT (SELECT count FROM wanted)
+            FOR UPDATE SKIP LOCKED
+        ) AS public_rows
     ) AS taken
-    LIMIT 1
+    UNION ALL
+    (
+        SELECT head.lane, taken.*
+        FROM (SELECT * FROM front ORDER BY priority DESC, visible_at, claim_attempts, created_at, id) AS head, LATERAL (
+            SELECT id, priority, visible_at, claim_attempts, created_at
+            FROM intents
+            WHERE id = head.id AND visible_at = head.visible_at
+              AND CASE WHEN head.own THEN tenant_id = $10 ELSE public_lane IS NOT NULL END
+              AND namespace = $7 AND ($8::text IS NULL OR goal = $8)
+              AND (target_worker IS NULL OR target_worker = ($15::text[])[1])
+              AND (required_capability IS NULL OR required_capability = ANY ($9::text[]))
+            FOR UPDATE SKIP LOCKED
+        ) AS taken
+        LIMIT (SELECT count FROM wanted)
+    )
+), placed AS MATERIALIZED (
+    SELECT id, lane, visible_at,
+           row_number() OVER (ORDER BY priority DESC, visible_at, claim_attempts, created_at, id)::integer AS place
+    FROM picked
+), claimed AS (
+    UPDATE intents
+    SET state = 'claimed',
+        claim_attempts = claim_attempts + 1,
+        claim_hash = tokens[place],
+        claimed_by = ($1::bigint[])[1],
+        worker_id = workers[place],
+        lease_until = now + make_interval(secs => $11::double precision),
+        visible_at = CASE
+            WHEN claim_attempts + 1 >= max_attempts THEN 'infinity'
+            ELSE now + make_interval(
+                secs => $11::double precision + backoff_base * 2.0 ^ (claim_attempts + 1) + 2 * random())
+        END
+    FROM placed, wanted, clock
+    WHERE intents.id = ANY (ARRAY(SELECT id FROM picked)) AND intents.id = placed.id
+    RETURNING items[place] AS item, intents.id, namespace, goal, claim_attempts, priority, target_worker,
+        required_capability, intents.payload_day, placed.lane, placed.visible_at AS stood_at
 )
-UPDATE intents
-SET state = 'claimed',
-    claim_attempts = claim_attempts + 1,
-    claim_hash = $8,
-    claimed_by = $7,
-    worker_id = $5,
-    lease_until = now + make_interval(secs => $9::double precision),
-    visible_at = CASE
-        WHEN claim_attempts + 1 >= max_attempts THEN 'infinity'
-        ELSE now + make_interval(
-            secs => $9::double precision + backoff_base * 2.0 ^ (claim_attempts + 1) + 2 * random())
-    END
-FROM picked, clock
-WHERE intents.id = picked.id
-RETURNING intents.id, namespace, goal, claim_attempts, priority, target_worker, required_capability,
-    intents.payload_day::text AS payload_day,
-    (SELECT payload FROM payloads WHERE payloads.day = intents.payload_day AND payloads.id = intents.id) AS payload
+SELECT verdicts, now, (SELECT count(*) FROM placed) < (SELECT least(count, (SELECT count(*) FROM front)) FROM wanted) AS short, NULL::integer AS item, NULL::uuid AS id, NULL::text AS namespace, NULL::text AS goal,
+       NULL::smallint AS claim_attempts, NULL::smallint AS priority, NULL::text AS target_worker,
+       NULL::text AS required_capability, NULL::text AS payload_day, NULL::bigint AS lane, NULL::timestamptz AS stood_at,
+       NULL::bytea AS payload
+FROM verdicts, clock
+UNION ALL
+SELECT NULL, NULL, NULL, item, id, namespace, goal, claim_attempts, priority, target_worker, required_capability,
+       payload_day::text, lane, stood_at,
+       (SELECT payload FROM payloads WHERE payloads.day = claimed.payload_day AND payloads.id = claimed.id)
+FROM claimed

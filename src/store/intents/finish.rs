@@ -1,4 +1,4 @@
-//! Finishing a claim: fulfil, fail, extend. Matched to one claim by tenant and token.
+//! Failing and extending claims. A claim is matched by tenant and token.
 
 use intent_bus_protocol::generation::Generation;
 use uuid::Uuid;
@@ -10,7 +10,7 @@ use crate::{
         retry::{AfterFailure, after_failure},
     },
     error::{Error, Result},
-    store::{Store, Tx, admission::Admission, statements},
+    store::{Store, admission::Admission, statements},
 };
 
 /// The claim that a request says it holds.
@@ -24,27 +24,7 @@ pub struct HeldClaim {
     pub token: Option<Uuid>,
 }
 
-/// The result of a fulfilled intent: its bytes and its type, `json` or `text`.
-pub type IntentOutcome<'a> = Option<(&'a [u8], &'a str)>;
-
 impl Store {
-    /// Ends a claim well and keeps its result.
-    ///
-    /// # Errors
-    /// `not_found` when the claim is not held (any more).
-    pub async fn fulfill(&self, admission: &Admission, claim: HeldClaim, result: IntentOutcome<'_>) -> Result<()> {
-        let (bytes, kind) = result.unzip();
-        self.transact(admission, async |tx| {
-            let statement = tx.prepare_cached(statements::FULFILL).await?;
-            let done = tx.query_opt(&statement, &[&claim.id.0, &claim.tenant, &claim.token, &bytes, &kind]).await?;
-            if done.is_some() || (tx.maybe_done() && has_ended(tx, claim, "fulfilled").await?) {
-                return Ok(());
-            }
-            Err(claim_over())
-        })
-        .await
-    }
-
     /// Reports a failed attempt: the intent is open again after its backoff, or dead.
     ///
     /// # Errors
@@ -101,12 +81,6 @@ impl Store {
     }
 }
 
-/// Whether the lost first try has ended the intent: it had it in its hands, and it has ended by the same tenant's claim.
-async fn has_ended(tx: &Tx<'_>, claim: HeldClaim, state: &str) -> Result<bool> {
-    let statement = tx.prepare_cached(statements::HAS_ENDED).await?;
-    Ok(tx.query_opt(&statement, &[&claim.id.0, &claim.tenant, &state]).await?.is_some())
-}
-
-fn claim_over() -> Error {
+pub(super) fn claim_over() -> Error {
     Error::not_found("No such claim: it is finished, its lease was lost, or the token is another claim's.")
 }

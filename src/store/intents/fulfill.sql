@@ -1,24 +1,52 @@
--- Ends a claim well: the intent leaves `intents` and is appended to `finished` with its result. No row comes back when
--- this claim does not hold it (finished, claimed again, another tenant's, a wrong token, unknown).
+-- Ends claimed intents as fulfilled: out of `intents`, into `finished` with their results, and out of their tenants' quotas.
+-- Follows admission/admit.sql, whose $1 to $4 are the requests.
 --
--- $1 id  $2 tenant that claimed  $3 hash of the claim token (NULL: the tenant suffices)  $4 result  $5 its type
+-- One entry for each intent: $5 number of its request  $6 id  $7 hash of the claim token (NULL: the tenant suffices)
+-- $8 result  $9 its type
 --
--- Index: primary key of intents. A lease that has ended does not matter as long as nobody has claimed the intent since.
-WITH gone AS (
+-- First row: the verdicts. Then the number of each entry that was done. The others do not hold the claim they name: claimed
+-- again, another tenant's, a wrong token, unknown.
+--
+-- Index: primary keys of intents and quotas. A lease that has ended does not matter as long as nobody has claimed the intent
+-- since. Traps: `= ANY` beside the join, or a plan made for an empty table would read the whole of a full one. Quotas are
+-- locked in ascending order (see the lock order at that table).
+, items AS MATERIALIZED (
+    SELECT ended.*, ($1::bigint[])[request] AS tenant
+    FROM unnest($5::integer[], $6::uuid[], $7::uuid[], $8::bytea[], $9::text[]) WITH ORDINALITY
+        AS ended (request, id, token, result, result_type, item)
+    WHERE (SELECT verdicts FROM verdicts)[request] = 0
+), gone AS (
     DELETE FROM intents
-    WHERE id = $1 AND state = 'claimed' AND claimed_by = $2 AND ($3::uuid IS NULL OR claim_hash = $3::uuid)
-    RETURNING *
-), counted AS (
-    UPDATE quotas SET open_intents = open_intents - 1 FROM gone WHERE quotas.tenant_id = gone.tenant_id
+    USING items
+    WHERE intents.id = ANY ($6::uuid[]) AND intents.id = items.id AND intents.state = 'claimed'
+      AND intents.claimed_by = items.tenant AND (items.token IS NULL OR intents.claim_hash = items.token)
+    RETURNING intents.*, items.item, items.result, items.result_type
+), ended AS MATERIALIZED (
+    SELECT tenant_id, count(*) AS count FROM gone WHERE tenant_id <> 0 GROUP BY tenant_id
+), held AS MATERIALIZED (
+    SELECT tenant_id
+    FROM quotas
+    WHERE tenant_id = ANY (ARRAY(SELECT tenant_id FROM ended))
+    ORDER BY tenant_id
+    FOR UPDATE
+), counted_off AS (
+    UPDATE quotas
+    SET open_intents = open_intents - ended.count
+    FROM held
+    JOIN ended ON ended.tenant_id = held.tenant_id
+    WHERE quotas.tenant_id = held.tenant_id
+), kept AS (
+    INSERT INTO finished (
+        id, finished_at, tenant_id, claimed_by, created_at, run_at, backoff_base, payload_day, state, priority,
+        claim_attempts, max_attempts, has_retry_policy, public, namespace, goal, target_worker, required_capability,
+        worker_id, last_error, result, result_type
+    )
+    SELECT
+        id, clock_timestamp(), tenant_id, claimed_by, created_at, run_at, backoff_base, payload_day, 'fulfilled', priority,
+        claim_attempts, max_attempts, has_retry_policy, public_lane IS NOT NULL, namespace, goal, target_worker,
+        required_capability, worker_id, last_error, result, result_type
+    FROM gone
 )
-INSERT INTO finished (
-    id, finished_at, tenant_id, claimed_by, created_at, run_at, backoff_base, payload_day, state, priority,
-    claim_attempts, max_attempts, has_retry_policy, public, namespace, goal, target_worker, required_capability,
-    worker_id, last_error, result, result_type
-)
-SELECT
-    id, clock_timestamp(), tenant_id, claimed_by, created_at, run_at, backoff_base, payload_day, 'fulfilled', priority,
-    claim_attempts, max_attempts, has_retry_policy, public_lane IS NOT NULL, namespace, goal, target_worker,
-    required_capability, worker_id, last_error, $4, $5
-FROM gone
-RETURNING id
+SELECT verdicts, NULL::integer AS item FROM verdicts
+UNION ALL
+SELECT NULL, item::integer FROM gone

@@ -15,9 +15,11 @@ WITH gone AS (
     WHERE total.day = (gone.finished_at AT TIME ZONE 'UTC')::date AND total.namespace = gone.namespace
       AND total.state = 'dead' AND gone.finished_at <= finished_until
 ), counted AS (
-    INSERT INTO quotas AS kept (tenant_id, open_intents)
-    SELECT tenant_id, 1 FROM gone WHERE tenant_id <> 0
-    ON CONFLICT (tenant_id) DO UPDATE SET open_intents = kept.open_intents + 1
+    UPDATE quotas SET open_intents = open_intents + 1 FROM gone WHERE quotas.tenant_id = gone.tenant_id
+), lanes AS (
+    INSERT INTO lane_priorities (lane, priority)
+    SELECT lane, priority FROM gone, unnest(ARRAY[$2::bigint, $3::bigint, $4::bigint, $5::bigint]) AS lane WHERE lane IS NOT NULL ORDER BY lane
+    ON CONFLICT (lane, priority) DO UPDATE SET used_at = clock_timestamp()
 ), clock AS MATERIALIZED (
     SELECT clock_timestamp() AS now
 )

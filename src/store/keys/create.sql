@@ -1,4 +1,5 @@
--- A new tenant with its first key. No row comes back when the key is there already: a lost first try has made it.
+-- A new tenant with its first key and its counters. No row comes back when the key is there already: a lost first try has
+-- made it.
 --
 -- $1 owner  $2 SHA-256 of the key  $3 requests a minute, $4 unfinished intents (NULL: the settings hold)
 --
@@ -10,6 +11,10 @@ WITH key AS (
     VALUES (nextval(pg_get_serial_sequence('tenants', 'id')), $2)
     ON CONFLICT (key_hash) DO NOTHING
     RETURNING tenant_id
+), quota AS (
+    INSERT INTO quotas (tenant_id, open_intents) SELECT tenant_id, 0 FROM key
+), rate AS (
+    INSERT INTO rate_windows (tenant_id, seconds, hits) SELECT tenant_id, '{}', '{}' FROM key
 )
 INSERT INTO tenants (id, owner, rate_limit_per_minute, max_open_intents)
 SELECT tenant_id, $1, $3, $4 FROM key

@@ -59,16 +59,20 @@ async fn a_nonce_that_is_used_at_the_end_of_a_period_is_used_in_the_next_one_too
     let db = TestDb::create().await;
     let session = db.session().await;
     let (middle, end) = (in_the_middle("admission/admit.sql"), at_the_end("admission/admit.sql", ">= 570"));
-    let (nonce, tenant, rate) = (Uuid::from_u128(1), 0_i64, None::<i32>);
+    let (nonces, tenants, rates) = (vec![Uuid::from_u128(1)], vec![0_i64], vec![None::<i32>]);
     let now: i64 = db.value("SELECT floor(extract(epoch FROM clock_timestamp()))::bigint", &[]).await;
-    let parameters: [&(dyn ToSql + Sync); 4] = [&tenant, &nonce, &now, &rate];
-    assert!(!session.query_one(&end, &parameters).await.unwrap().get::<_, bool>("replayed"));
+    let times = vec![now];
+    let parameters: [&(dyn ToSql + Sync); 4] = [&tenants, &nonces, &times, &rates];
+    let verdict =
+        async |text: &str| session.query_one(text, &parameters).await.unwrap().get::<_, Vec<i16>>("verdicts")[0];
+    let (let_in, replayed) = (0, 2);
+    assert_eq!(verdict(&end).await, let_in);
     assert_eq!(db.count("nonces").await, 2);
     for text in [&middle, &end] {
-        assert!(session.query_one(text, &parameters).await.unwrap().get::<_, bool>("replayed"));
+        assert_eq!(verdict(text).await, replayed);
     }
     // Also when only the entry made ahead is left, as it is for those who ask in the next period.
     let slot: i16 = db.value("SELECT ((($1::bigint / 600) % 4))::smallint", &[&now]).await;
     db.execute("DELETE FROM nonces WHERE slot = $1", &[&slot]).await;
-    assert!(session.query_one(&end, &parameters).await.unwrap().get::<_, bool>("replayed"));
+    assert_eq!(verdict(&end).await, replayed);
 }

@@ -1,0 +1,273 @@
+//! Requests that arrive together are served together: while some are in Postgres the next ones gather, and go as one statement
+//! when a flight is free. An idle replica starts at once, with whatever is there; nobody waits for a batch to fill.
+//!
+//! What fails for a reason of the database's is tried again one by one, so that no request fails because of a neighbour. What
+//! got no answer is looked up and, if need be, done again. docs/decisions/0008-coalescing.md has why.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use deadpool_postgres::Object;
+use futures_util::future::{BoxFuture, join_all};
+use tokio::{runtime::Handle, sync::oneshot};
+use uuid::Uuid;
+
+use super::{Store, transaction::PATIENCE};
+use crate::error::{Error, Result};
+
+/// Rows that one flight carries at most, but for a single request that brings more.
+const FLIGHT_ITEMS: usize = 1000;
+/// Bytes likewise.
+const FLIGHT_BYTES: usize = 16 << 20;
+/// Different turns (tenants, or kinds of claims) in a flight.
+const FLIGHT_TURNS: usize = 64;
+/// Flights of a kind under way at once, of one replica.
+const FLIGHTS: usize = 2;
+/// A second flight takes off beside the first when so many rows wait; with fewer it would only make both smaller.
+const SECOND_FLIGHT: usize = 48;
+/// Rows of a kind that may wait. More than a replica serves in a second.
+const WAITING_ITEMS: usize = 20_000;
+/// Bytes likewise.
+const WAITING_BYTES: usize = 64 << 20;
+
+/// A kind of request that can be served together with others of its kind.
+pub(super) trait Coalesced: Sized + Send + Sync + 'static {
+    /// What each request gets back.
+    type Answer: Send + 'static;
+
+    /// Whose turn it is: flights take from each in rotation, so that nobody waits behind somebody else's flood.
+    fn turn(&self) -> i64;
+
+    /// Rows that it takes or makes.
+    fn items(&self) -> usize;
+
+    /// Bytes that it holds.
+    fn bytes(&self) -> usize;
+
+    /// What must not occur twice in a statement: nonces, idempotency keys.
+    fn once(&self) -> impl Iterator<Item = Uuid>;
+
+    /// Serves them, each with an answer of its own, in their order. `again`: an earlier try may have been committed.
+    fn attempt<'a>(
+        store: &'a Store,
+        client: &'a Object,
+        requests: &'a [&'a Self],
+        again: bool,
+    ) -> BoxFuture<'a, std::result::Result<Vec<Result<Self::Answer>>, Failure>>;
+
+    /// Undoes what was done for somebody who is not there any more.
+    fn unheard(&self, _store: &Store, _answer: Result<Self::Answer>) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+}
+
+/// Why a flight brought no answers.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The database has refused, and nothing was done.
+    Refused(Error),
+    /// The connection ended or hung: nobody knows what was done.
+    Lost,
+}
+
+impl Failure {
+    /// As an error, for what is not tried again.
+    pub(super) fn into_error(self) -> Error {
+        match self {
+            Self::Refused(error) => error,
+            Self::Lost => Error::busy("the answer of the database was lost"),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<tokio_postgres::Error> for Failure {
+    fn from(error: tokio_postgres::Error) -> Self {
+        if super::transaction::answer_was_lost(&error) { Self::Lost } else { Self::Refused(error.into()) }
+    }
+}
+
+/// A request and the way back to whoever waits for its answer.
+struct Job<R: Coalesced> {
+    request: R,
+    answer: oneshot::Sender<Result<R::Answer>>,
+}
+
+/// Where the requests of a kind gather.
+pub(super) struct Coalescer<R: Coalesced> {
+    queue: Mutex<Queue<R>>,
+    runtime: Handle,
+}
+
+struct Queue<R: Coalesced> {
+    /// Those whose turn comes, in their order. Each has something in `waiting`.
+    turns: VecDeque<i64>,
+    waiting: HashMap<i64, VecDeque<Job<R>>>,
+    items: usize,
+    bytes: usize,
+    flights: usize,
+}
+
+impl<R: Coalesced> Coalescer<R> {
+    /// An empty one. Its flights run on this runtime, whoever asks.
+    pub(super) fn new(runtime: Handle) -> Arc<Self> {
+        let queue = Queue { turns: VecDeque::new(), waiting: HashMap::new(), items: 0, bytes: 0, flights: 0 };
+        Arc::new(Self { queue: Mutex::new(queue), runtime })
+    }
+
+    /// Puts a request in and waits for its answer.
+    pub(super) async fn ask(self: &Arc<Self>, store: &Store, request: R) -> Result<R::Answer> {
+        let (answer, answered) = oneshot::channel();
+        let takes_off = self.lock().push(Job { request, answer })?;
+        if takes_off {
+            let (queue, store) = (Arc::clone(self), store.clone());
+            self.runtime.spawn(async move { queue.fly(&store).await });
+        }
+        answered.await.unwrap_or_else(|_| Err(Error::busy("the flight of a request has ended without an answer")))
+    }
+
+    /// Carries what waits until nothing does.
+    async fn fly(&self, store: &Store) {
+        loop {
+            let jobs = self.lock().take();
+            if jobs.is_empty() {
+                return;
+            }
+            // A task of its own: should it panic, those behind it are served all the same.
+            let store = store.clone();
+            let flight = self.runtime.spawn(async move { settle(&store, jobs).await });
+            if let Err(error) = flight.await {
+                tracing::error!(%error, "a flight has crashed");
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue<R>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<R: Coalesced> Queue<R> {
+    /// Whether a flight has to take off for this.
+    fn push(&mut self, job: Job<R>) -> Result<bool> {
+        let (items, bytes, turn) = (job.request.items(), job.request.bytes(), job.request.turn());
+        if self.items + items > WAITING_ITEMS || self.bytes + bytes > WAITING_BYTES {
+            return Err(Error::busy("too many requests wait for the database"));
+        }
+        self.items += items;
+        self.bytes += bytes;
+        let waiting = self.waiting.entry(turn).or_default();
+        if waiting.is_empty() {
+            self.turns.push_back(turn);
+        }
+        waiting.push_back(job);
+        let takes_off = self.flights == 0 || (self.flights < FLIGHTS && self.items >= SECOND_FLIGHT);
+        self.flights += usize::from(takes_off);
+        Ok(takes_off)
+    }
+
+    /// The next flight. Empty: nothing waits, and one flight less is under way.
+    fn take(&mut self) -> Vec<Job<R>> {
+        let mut jobs: Vec<Job<R>> = Vec::new();
+        let (mut items, mut bytes) = (0, 0);
+        let mut once: HashSet<Uuid> = HashSet::new();
+        let mut aboard: HashSet<i64> = HashSet::new();
+        // Those who have to wait for the next flight with what they have left.
+        let mut later = VecDeque::new();
+        while let Some(turn) = self.turns.pop_front() {
+            let full = aboard.len() >= FLIGHT_TURNS && !aboard.contains(&turn);
+            let Some(job) = self.waiting.get(&turn).and_then(VecDeque::front) else { continue };
+            let (more, larger) = (job.request.items(), job.request.bytes());
+            let twice = job.request.once().any(|id| once.contains(&id));
+            let heavy = items + more > FLIGHT_ITEMS || bytes + larger > FLIGHT_BYTES;
+            if full || twice || (heavy && !jobs.is_empty()) {
+                later.push_back(turn);
+                if heavy { break } else { continue }
+            }
+            let Some(job) = self.pop(turn) else { continue };
+            if job.answer.is_closed() {
+                continue;
+            }
+            once.extend(job.request.once());
+            aboard.insert(turn);
+            items += more;
+            bytes += larger;
+            jobs.push(job);
+        }
+        later.append(&mut self.turns);
+        self.turns = later;
+        self.flights -= usize::from(jobs.is_empty());
+        jobs
+    }
+
+    /// The first of a turn; the turn goes to the end if there is more.
+    fn pop(&mut self, turn: i64) -> Option<Job<R>> {
+        let waiting = self.waiting.get_mut(&turn)?;
+        let job = waiting.pop_front()?;
+        if waiting.is_empty() {
+            self.waiting.remove(&turn);
+        } else {
+            self.turns.push_back(turn);
+        }
+        self.items -= job.request.items();
+        self.bytes -= job.request.bytes();
+        Some(job)
+    }
+}
+
+/// Brings every job its answer.
+fn settle<R: Coalesced>(store: &Store, jobs: Vec<Job<R>>) -> BoxFuture<'_, ()> {
+    Box::pin(async move {
+        let requests: Vec<&R> = jobs.iter().map(|job| &job.request).collect();
+        let mut outcome = attempt(store, &requests, false).await;
+        if matches!(outcome, Err(Failure::Lost)) {
+            let count = requests.len();
+            tracing::warn!(count, "an answer was lost; the requests are looked up and, if need be, done again");
+            outcome = attempt(store, &requests, true).await;
+        }
+        drop(requests);
+        match outcome {
+            Ok(answers) => {
+                for (job, answer) in jobs.into_iter().zip(answers) {
+                    if let Err(answer) = job.answer.send(answer) {
+                        job.request.unheard(store, answer).await;
+                    }
+                }
+            }
+            Err(Failure::Refused(_)) if jobs.len() > 1 => {
+                join_all(jobs.into_iter().map(|job| settle(store, vec![job]))).await;
+            }
+            Err(Failure::Refused(error)) => {
+                if let Some(job) = jobs.into_iter().next() {
+                    let _ = job.answer.send(Err(error));
+                }
+            }
+            Err(Failure::Lost) => {
+                for job in jobs {
+                    let _ = job.answer.send(Err(Error::busy("the answer of the database was lost twice")));
+                }
+            }
+        }
+    })
+}
+
+/// One try on a connection of the pool, which is given up if it does not answer.
+async fn attempt<R: Coalesced>(
+    store: &Store,
+    requests: &[&R],
+    again: bool,
+) -> std::result::Result<Vec<Result<R::Answer>>, Failure> {
+    let client = store.client().await?;
+    if let Ok(outcome) = tokio::time::timeout(PATIENCE, R::attempt(store, &client, requests, again)).await {
+        return outcome;
+    }
+    drop(Object::take(client));
+    Err(Failure::Lost)
+}

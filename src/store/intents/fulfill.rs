@@ -1,0 +1,127 @@
+//! Fulfilling: ending claims well, with their results.
+
+use bytes::Bytes;
+use deadpool_postgres::Object;
+use futures_util::future::BoxFuture;
+use tokio_postgres::types::ToSql;
+use uuid::Uuid;
+
+use super::finish::{HeldClaim, claim_over};
+use crate::{
+    error::{Error, Result},
+    store::{
+        Store,
+        admission::{Admission, Columns, Verdict},
+        coalesce::{Coalesced, Failure},
+        statements,
+    },
+};
+
+/// A request to fulfil.
+#[derive(Debug)]
+pub struct Fulfill {
+    /// What has to be checked first.
+    pub admission: Admission,
+    /// The claims to end, each with its result: the bytes and the type, `json` or `text`.
+    pub claims: Vec<(HeldClaim, Option<(Bytes, &'static str)>)>,
+}
+
+impl Store {
+    /// Ends claims well and keeps their results.
+    ///
+    /// # Errors
+    /// What admission refuses. For each claim: `not_found` when it is not held (any more).
+    pub async fn fulfill(&self, request: Fulfill) -> Result<Vec<Result<()>>> {
+        self.fulfilments.ask(self, request).await
+    }
+}
+
+impl Coalesced for Fulfill {
+    type Answer = Vec<Result<()>>;
+
+    fn turn(&self) -> i64 {
+        self.admission.tenant
+    }
+
+    fn items(&self) -> usize {
+        self.claims.len()
+    }
+
+    fn bytes(&self) -> usize {
+        self.claims.iter().filter_map(|(_, result)| result.as_ref()).map(|(bytes, _)| bytes.len()).sum()
+    }
+
+    fn once(&self) -> impl Iterator<Item = Uuid> {
+        self.admission.signed.map(|signed| signed.nonce).into_iter()
+    }
+
+    fn attempt<'a>(
+        _: &'a Store,
+        client: &'a Object,
+        requests: &'a [&'a Self],
+        again: bool,
+    ) -> BoxFuture<'a, std::result::Result<Vec<Result<Self::Answer>>, Failure>> {
+        Box::pin(fulfill(client, requests, again))
+    }
+}
+
+async fn fulfill(
+    client: &Object,
+    requests: &[&Fulfill],
+    again: bool,
+) -> std::result::Result<Vec<Result<Vec<Result<()>>>>, Failure> {
+    let admissions = Columns::of(requests.iter().map(|request| &request.admission));
+    let each =
+        || (1i32..).zip(requests).flat_map(|(number, request)| request.claims.iter().map(move |of| (number, of)));
+    let numbers: Vec<i32> = each().map(|(number, _)| number).collect();
+    let ids: Vec<Uuid> = each().map(|(_, (claim, _))| claim.id.0).collect();
+    let tokens: Vec<Option<Uuid>> = each().map(|(_, (claim, _))| claim.token).collect();
+    let results: Vec<Option<&[u8]>> = each().map(|(_, (_, of))| of.as_ref().map(|(bytes, _)| bytes.as_ref())).collect();
+    let kinds: Vec<Option<&str>> = each().map(|(_, (_, of))| of.as_ref().map(|(_, kind)| *kind)).collect();
+    let statement = client.prepare_cached(&statements::FULFILL).await?;
+    let mut parameters: Vec<&(dyn ToSql + Sync)> = admissions.parameters().to_vec();
+    parameters.extend([&numbers as &(dyn ToSql + Sync), &ids, &tokens, &results, &kinds]);
+    let rows = client.query(&statement, &parameters).await?;
+
+    // From here on it has been done: whatever fails now concerns one request, and none is run again.
+    let (first, rows) = rows.split_first().ok_or_else(|| Error::fault("a fulfilment has brought no verdicts"))?;
+    let verdicts = Verdict::read(&first.try_get::<_, Vec<i16>>("verdicts").map_err(Error::fault)?, requests.len())?;
+    let mut done = vec![false; ids.len()];
+    for row in rows {
+        let item: i32 = row.try_get("item").map_err(Error::fault)?;
+        if let Some(done) = usize::try_from(item - 1).ok().and_then(|item| done.get_mut(item)) {
+            *done = true;
+        }
+    }
+    let mut done = done.into_iter();
+    let mut answers = Vec::with_capacity(requests.len());
+    for (request, verdict) in requests.iter().zip(verdicts) {
+        let done: Vec<bool> = done.by_ref().take(request.claims.len()).collect();
+        answers.push(answer_of(client, request, verdict, &done, again).await);
+    }
+    Ok(answers)
+}
+
+async fn answer_of(
+    client: &Object,
+    request: &Fulfill,
+    verdict: Verdict,
+    done: &[bool],
+    again: bool,
+) -> Result<Vec<Result<()>>> {
+    let mut answers = Vec::with_capacity(done.len());
+    for ((claim, _), done) in request.claims.iter().zip(done) {
+        // The lost first try had the intent in its hands if it has ended by the same tenant's claim.
+        let done = *done || (again && has_ended(client, *claim).await?);
+        answers.push(if done { Ok(()) } else { Err(claim_over()) });
+    }
+    if verdict == Verdict::LetIn || (again && verdict == Verdict::Replayed && answers.iter().any(Result::is_ok)) {
+        return Ok(answers);
+    }
+    Err(request.admission.refusal(verdict, client).await?.into())
+}
+
+async fn has_ended(client: &Object, claim: HeldClaim) -> Result<bool> {
+    let statement = client.prepare_cached(statements::HAS_ENDED).await?;
+    Ok(client.query_opt(&statement, &[&claim.id.0, &claim.tenant, &"fulfilled"]).await?.is_some())
+}

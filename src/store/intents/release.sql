@@ -1,0 +1,11 @@
+-- Undoes claims whose answer nobody was there to take: open again, due now, the attempt not counted.
+--
+-- $1 ids  $2 hashes of the claim tokens, for each
+-- Index: primary key of intents. They go to the end of those that are due, never back to where they stood (the low-water
+-- marks of the replicas may be past that).
+UPDATE intents
+SET state = 'open', claim_hash = NULL, lease_until = NULL, claim_attempts = claim_attempts - 1,
+    visible_at = clock_timestamp()
+FROM unnest($1::uuid[], $2::uuid[]) AS unheard (id, token)
+WHERE intents.id = ANY ($1::uuid[]) AND intents.id = unheard.id
+  AND intents.state = 'claimed' AND intents.claim_hash = unheard.token

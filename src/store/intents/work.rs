@@ -1,0 +1,208 @@
+//! One look for work: the claim statement, its parameters and what it brings.
+
+use std::time::SystemTime;
+
+use deadpool_postgres::Object;
+use tokio_postgres::{Row, types::ToSql};
+use uuid::Uuid;
+
+use super::claim::{Claim, Lease};
+use crate::{
+    domain::{
+        ids::IntentId,
+        intent::Claimed,
+        lanes::{Aim, Reach},
+    },
+    error::{Error, Result},
+    store::{
+        Store,
+        admission::{Admission, Columns, Verdict},
+        coalesce::Failure,
+        marks::Stood,
+        statements,
+    },
+};
+
+/// A look for the work of requests that reach for the same.
+pub(super) struct Look {
+    pub(super) asks: Vec<Ask>,
+    /// With `Anyone`, requests of workers for whom there may be intents in particular are left out. With anything else there
+    /// is one request only.
+    pub(super) aim: Aim,
+    /// So many intents more than are wanted are looked at, should others hold what stands in front.
+    pub(super) ahead: i64,
+}
+
+/// What a request asks of a look.
+pub(super) struct Ask {
+    /// Its number in the flight.
+    pub(super) request: usize,
+    /// Which of its tokens are to be used.
+    pub(super) tokens: Vec<usize>,
+    /// It was let in by an earlier look.
+    pub(super) admitted: bool,
+}
+
+impl Ask {
+    pub(super) fn first(request: usize, claim: &Claim) -> Self {
+        Self { request, tokens: (0..claim.tokens.len()).collect(), admitted: false }
+    }
+}
+
+/// What a look has brought.
+pub(super) struct Found {
+    /// By the number of the ask.
+    pub(super) verdicts: Vec<Verdict>,
+    /// Others held some of what was in front, so that there may be more.
+    pub(super) short: bool,
+    /// Each with the number of the ask.
+    pub(super) leases: Vec<(usize, Lease)>,
+}
+
+/// Prepares what looks need.
+pub(super) async fn prepare(client: &Object) -> std::result::Result<(), Failure> {
+    for one_goal in [true, false] {
+        client.prepare_cached(statements::CLAIM.text(one_goal)).await?;
+    }
+    Ok(())
+}
+
+/// Runs the statement.
+pub(super) async fn look(
+    store: &Store,
+    client: &Object,
+    requests: &[&Claim],
+    look: &Look,
+) -> std::result::Result<Found, Failure> {
+    let request = requests[look.asks[0].request];
+    let reach = &request.reach;
+    let (own, public) = (reach.own_lanes(look.aim), reach.public_lanes(look.aim));
+    let free: Vec<Admission> =
+        look.asks.iter().map(|_| Admission { tenant: request.tenant, ..Admission::default() }).collect();
+    let admissions = Columns::of(
+        look.asks.iter().zip(&free).map(
+            |(ask, free)| {
+                if ask.admitted { free } else { &requests[ask.request].admission }
+            },
+        ),
+    );
+    let wanted =
+        || (1i32..).zip(&look.asks).flat_map(|(number, ask)| ask.tokens.iter().map(move |token| (number, ask, *token)));
+    let numbers: Vec<i32> = wanted().map(|(number, ..)| number).collect();
+    let tokens: Vec<Uuid> = wanted().map(|(_, ask, token)| requests[ask.request].tokens[token]).collect();
+    let workers: Vec<Option<&str>> =
+        wanted().map(|(_, ask, _)| requests[ask.request].reach.worker.as_deref()).collect();
+    let (aimed, aimed_lanes) = aimed_lanes(requests, look);
+    let marks = store.marks.of(own.iter().chain(&public));
+    let statement = client.prepare_cached(statements::CLAIM.text(reach.goal.is_some())).await?;
+    let mut parameters: Vec<&(dyn ToSql + Sync)> = admissions.parameters().to_vec();
+    parameters.extend([
+        &own as &(dyn ToSql + Sync),
+        &public,
+        &reach.namespace,
+        &reach.goal,
+        &reach.capabilities,
+        &reach.publisher,
+        &request.lease,
+        &store.intent_ttl,
+        &numbers,
+        &tokens,
+        &workers,
+        &aimed,
+        &aimed_lanes,
+        &marks.lanes,
+        &marks.priorities,
+        &marks.marks,
+        &look.ahead,
+    ]);
+    let rows = client.query(&statement, &parameters).await?;
+    let wanted: Vec<(usize, usize)> = wanted().map(|(number, _, token)| (number as usize - 1, token)).collect();
+    let (found, stood) = read(&rows, look.asks.len(), &wanted).map_err(Failure::Refused)?;
+    let drained = !found.short && stood.places.len() < wanted.len();
+    store.marks.note(reach.goal.is_some(), &own, &public, stood.now, &stood.places, drained);
+    Ok(found)
+}
+
+/// The lanes of intents that may be meant for the workers of these requests in particular.
+fn aimed_lanes(requests: &[&Claim], look: &Look) -> (Vec<i32>, Vec<i64>) {
+    if look.aim != Aim::Anyone {
+        return (Vec::new(), Vec::new());
+    }
+    let lanes = |reach: &Reach| [reach.own_lanes(Aim::Worker), reach.public_lanes(Aim::Worker)].concat();
+    (1..)
+        .zip(look.asks.iter().filter(|ask| !ask.admitted))
+        .flat_map(|(number, ask)| lanes(&requests[ask.request].reach).into_iter().map(move |lane| (number, lane)))
+        .unzip()
+}
+
+/// Where the intents stood that a look has claimed.
+pub(super) struct StoodAt {
+    /// The database's clock.
+    pub(super) now: SystemTime,
+    pub(super) places: Vec<Stood>,
+}
+
+fn read(rows: &[Row], asks: usize, wanted: &[(usize, usize)]) -> Result<(Found, StoodAt)> {
+    let (first, rows) = rows.split_first().ok_or_else(|| Error::fault("a claim has brought no verdicts"))?;
+    let fault = |error: tokio_postgres::Error| Error::fault(error);
+    let mut found = Found {
+        verdicts: Verdict::read(&first.try_get::<_, Vec<i16>>("verdicts").map_err(fault)?, asks)?,
+        short: first.try_get("short").map_err(fault)?,
+        leases: Vec::with_capacity(rows.len()),
+    };
+    let mut stood = StoodAt { now: first.try_get("now").map_err(fault)?, places: Vec::with_capacity(rows.len()) };
+    for row in rows {
+        let item: i32 = row.try_get("item").map_err(fault)?;
+        let (ask, token) = usize::try_from(item - 1)
+            .ok()
+            .and_then(|item| wanted.get(item))
+            .copied()
+            .ok_or_else(|| Error::fault("a claim was made for nobody"))?;
+        let lane = row.try_get("lane").map_err(fault)?;
+        let claimed = read_claimed(row).map_err(fault)?;
+        stood.places.push(Stood { lane, priority: claimed.priority, at: row.try_get("stood_at").map_err(fault)? });
+        found.leases.push((ask, Lease { token, claimed }));
+    }
+    Ok((found, stood))
+}
+
+fn read_claimed(row: &Row) -> std::result::Result<Claimed, tokio_postgres::Error> {
+    Ok(Claimed {
+        id: IntentId(row.try_get("id")?),
+        namespace: row.try_get("namespace")?,
+        goal: row.try_get("goal")?,
+        payload: row.try_get::<_, Option<Vec<u8>>>("payload")?,
+        payload_day: row.try_get("payload_day")?,
+        claim_attempts: row.try_get("claim_attempts")?,
+        priority: row.try_get("priority")?,
+        target_worker: row.try_get("target_worker")?,
+        required_capability: row.try_get("required_capability")?,
+    })
+}
+
+/// The payload, if it was moved to another day while the claim was made.
+pub(super) async fn find_payload(client: &Object, lease: &mut Lease) -> Result<()> {
+    let claimed = &mut lease.claimed;
+    if claimed.payload.is_none() {
+        let statement = client.prepare_cached(statements::FIND_PAYLOAD).await?;
+        let row = client.query_opt(&statement, &[&claimed.id.0, &claimed.payload_day]).await?;
+        claimed.payload = row.map(|row| row.try_get("payload")).transpose()?;
+    }
+    Ok(())
+}
+
+/// The claims of a request whose answer was lost.
+pub(super) async fn lost(client: &Object, request: &Claim) -> std::result::Result<Vec<Lease>, Failure> {
+    let reach = &request.reach;
+    let (own, public) = (reach.own_lanes(Aim::Either), reach.public_lanes(Aim::Either));
+    let statement = client.prepare_cached(statements::FIND_CLAIMS.text(reach.goal.is_some())).await?;
+    let rows = client.query(&statement, &[&own, &public, &request.tokens]).await?;
+    let mut leases = Vec::with_capacity(rows.len());
+    for row in rows {
+        let hash: Uuid = row.try_get("claim_hash").map_err(Error::fault)?;
+        if let Some(token) = request.tokens.iter().position(|token| *token == hash) {
+            leases.push(Lease { token, claimed: read_claimed(&row).map_err(Error::fault)? });
+        }
+    }
+    Ok(leases)
+}

@@ -1,0 +1,240 @@
+//! Low-water marks: how far each lane has been claimed, so that a claim does not walk again over what is gone. Under a pinned
+//! xmin those index entries stay for as long as the pin does.
+//!
+//! A mark is a guess: where this replica claimed [`SLACK`] intents ago, or [`LATE`] before now where nothing is left. What is
+//! committed late, or given back by a transaction that rolled back, may stand before it. A look of its own, which asks for
+//! the first due intent of a lane whoever holds it, finds that again: at most [`LOOK_AT_MOST`] later if the commit was no later
+//! than [`SETTLED`], and a minute later in any case. docs/decisions/0009-low-water-marks.md has what was measured.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant, SystemTime},
+};
+
+use super::{Store, statements};
+use crate::error::Result;
+
+/// Claims by which a mark stays behind.
+const SLACK: usize = 1000;
+/// How far a mark stays behind the clock in a lane that was found empty.
+const LATE: Duration = Duration::from_millis(100);
+/// Time after which a transaction has ended one way or the other: longer than the timeouts of any statement and any answer.
+const SETTLED: Duration = Duration::from_secs(20);
+/// Least time between two looks for what the marks have passed.
+const LOOK_AT_LEAST: Duration = Duration::from_millis(500);
+/// Longest time between two looks.
+const LOOK_AT_MOST: Duration = Duration::from_secs(5);
+/// A look may take one part in so many of the time.
+const LOOK_SHARE: u32 = 20;
+/// Time after which a look starts from the very beginning.
+const FROM_THE_BEGINNING: Duration = Duration::from_secs(60);
+/// A lane that nobody has claimed from for so long loses its mark.
+const FORGET_AFTER: Duration = Duration::from_secs(60);
+/// Lanes with priorities that are followed at once. Beyond that no new ones are, until some are forgotten.
+const CAPACITY: usize = 1000;
+
+/// The marks of one replica.
+#[derive(Default)]
+pub(super) struct Marks(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    lanes: HashMap<i64, HashMap<i16, Lane>>,
+    /// The latest time by the database's clock.
+    now: Option<SystemTime>,
+}
+
+/// A lane at one priority.
+struct Lane {
+    one_goal: bool,
+    public: bool,
+    /// Where the last claims stood, at most [`SLACK`] of them.
+    passed: VecDeque<SystemTime>,
+    mark: Option<SystemTime>,
+    /// There is nothing before this, for certain.
+    floor: SystemTime,
+    used: Instant,
+}
+
+/// Where an intent stood that was claimed.
+pub(super) struct Stood {
+    pub(super) lane: i64,
+    pub(super) priority: i16,
+    pub(super) at: SystemTime,
+}
+
+/// Marks as parameters of a claim.
+#[derive(Default)]
+pub(super) struct MarkColumns {
+    pub(super) lanes: Vec<i64>,
+    pub(super) priorities: Vec<i16>,
+    pub(super) marks: Vec<SystemTime>,
+}
+
+impl Marks {
+    /// The marks of these lanes.
+    pub(super) fn of<'a>(&self, lanes: impl Iterator<Item = &'a i64>) -> MarkColumns {
+        let known = self.lock();
+        let mut columns = MarkColumns::default();
+        for lane in lanes {
+            for (priority, marked) in known.lanes.get(lane).into_iter().flatten() {
+                if let Some(mark) = marked.mark {
+                    columns.lanes.push(*lane);
+                    columns.priorities.push(*priority);
+                    columns.marks.push(mark);
+                }
+            }
+        }
+        columns
+    }
+
+    /// Notes what a claim has taken, and whether it has left nothing.
+    pub(super) fn note(
+        &self,
+        one_goal: bool,
+        own: &[i64],
+        public: &[i64],
+        now: SystemTime,
+        places: &[Stood],
+        drained: bool,
+    ) {
+        let mut known = self.lock();
+        if known.now.is_some_and(|before| now + LATE < before) {
+            // The database's clock was set back, or another server has taken over: new intents may stand before every mark.
+            known.lanes.clear();
+        }
+        known.now = Some(now);
+        let followed: usize = known.lanes.values().map(HashMap::len).sum();
+        for place in places {
+            let lanes = known.lanes.entry(place.lane).or_default();
+            if followed >= CAPACITY && !lanes.contains_key(&place.priority) {
+                continue;
+            }
+            let public = public.contains(&place.lane);
+            lanes.entry(place.priority).or_insert_with(|| Lane::new(one_goal, public)).pass(place.at);
+        }
+        if drained {
+            for lane in own.iter().chain(public) {
+                for marked in known.lanes.get_mut(lane).into_iter().flat_map(HashMap::values_mut) {
+                    marked.drain(now);
+                }
+            }
+        }
+    }
+
+    /// Notes what a look has found: the first due intent, if there is one.
+    fn correct(&self, lane: i64, priority: i16, now: SystemTime, first: Option<SystemTime>) {
+        if let Some(marked) = self.lock().lanes.get_mut(&lane).and_then(|lanes| lanes.get_mut(&priority)) {
+            marked.correct(now, first);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lane {
+    fn new(one_goal: bool, public: bool) -> Self {
+        let floor = SystemTime::UNIX_EPOCH;
+        Self { one_goal, public, passed: VecDeque::new(), mark: None, floor, used: Instant::now() }
+    }
+
+    fn pass(&mut self, at: SystemTime) {
+        self.used = Instant::now();
+        self.passed.push_back(at);
+        if self.passed.len() > SLACK {
+            self.mark = self.passed.pop_front().max(self.mark);
+        }
+    }
+
+    fn drain(&mut self, now: SystemTime) {
+        if self.passed.len() >= SLACK {
+            self.used = Instant::now();
+            self.mark = Some(now - LATE).max(self.mark);
+        }
+    }
+
+    fn correct(&mut self, now: SystemTime, first: Option<SystemTime>) {
+        let before_first = first.map_or(now, |first| first - Duration::from_micros(1));
+        self.floor = before_first.min(now - SETTLED);
+        if first.is_some() && self.mark.is_some_and(|mark| before_first < mark) {
+            tracing::debug!("a low-water mark has passed an intent; it is set back");
+            self.mark = Some(before_first);
+            self.passed.clear();
+        }
+    }
+}
+
+/// Lanes to look at, as parameters.
+#[derive(Default)]
+struct LookColumns {
+    lanes: Vec<i64>,
+    public: Vec<bool>,
+    priorities: Vec<i16>,
+    floors: Vec<SystemTime>,
+}
+
+impl Marks {
+    /// The lanes that have marks, and forgets those that are not used any more.
+    fn to_look_at(&self, one_goal: bool, from_the_beginning: bool) -> LookColumns {
+        let mut known = self.lock();
+        known.lanes.retain(|_, lanes| {
+            lanes.retain(|_, lane| lane.used.elapsed() < FORGET_AFTER);
+            !lanes.is_empty()
+        });
+        let mut columns = LookColumns::default();
+        for (lane, lanes) in &known.lanes {
+            for (priority, marked) in lanes {
+                if marked.mark.is_some() && marked.one_goal == one_goal {
+                    columns.lanes.push(*lane);
+                    columns.public.push(marked.public);
+                    columns.priorities.push(*priority);
+                    columns.floors.push(if from_the_beginning { SystemTime::UNIX_EPOCH } else { marked.floor });
+                }
+            }
+        }
+        columns
+    }
+}
+
+impl Store {
+    /// Looks for what the marks have passed, for as long as the process runs.
+    pub async fn watch_marks(&self) {
+        let mut beginning = Instant::now();
+        loop {
+            let began = Instant::now();
+            let from_the_beginning = beginning.elapsed() >= FROM_THE_BEGINNING;
+            if from_the_beginning {
+                beginning = began;
+            }
+            if let Err(error) = self.look_behind_marks(from_the_beginning).await {
+                tracing::warn!(?error, "cannot look for what low-water marks have passed; the next look will");
+            }
+            tokio::time::sleep((began.elapsed() * LOOK_SHARE).clamp(LOOK_AT_LEAST, LOOK_AT_MOST)).await;
+        }
+    }
+
+    async fn look_behind_marks(&self, from_the_beginning: bool) -> Result<()> {
+        for one_goal in [true, false] {
+            let columns = self.marks.to_look_at(one_goal, from_the_beginning);
+            if columns.lanes.is_empty() {
+                continue;
+            }
+            let client = self.client().await?;
+            let statement = client.prepare_cached(statements::FIRST_DUE.text(one_goal)).await?;
+            let rows = client
+                .query(
+                    &statement,
+                    &[&columns.lanes, &columns.public, &columns.priorities, &columns.floors, &self.intent_ttl],
+                )
+                .await?;
+            for row in rows {
+                let (lane, priority) = (row.try_get("lane")?, row.try_get("priority")?);
+                self.marks.correct(lane, priority, row.try_get("now")?, row.try_get("visible_at")?);
+            }
+        }
+        Ok(())
+    }
+}
