@@ -72,9 +72,11 @@ impl State {
         self.prepared.load(Ordering::Relaxed)
     }
 
-    /// Says by `/readyz`, and by closing connections after their next answer, that the replica is about to stop.
+    /// Says by `/readyz`, and by closing connections after their next answer, that the replica is about to stop. Claims that
+    /// wait are answered.
     pub fn begin_draining(&self) {
         self.draining.store(true, Ordering::Relaxed);
+        self.store.stop_waiting();
     }
 
     /// Whether the replica is about to stop.

@@ -176,12 +176,16 @@ struct Background(Vec<actix_web::rt::task::JoinHandle<()>>);
 
 impl Background {
     fn start(state: &Data<State>, config: &Config) -> Result<Self> {
-        let (for_keys, for_marks, for_maintenance) = (Arc::clone(state), Arc::clone(state), Arc::clone(state));
         let (settings, database) = (config.maintenance.clone(), config.database.clone());
+        let (for_keys, for_maintenance) = (Arc::clone(state), Arc::clone(state));
+        let (for_marks, for_waiting, for_signals) = (state.store.clone(), state.store.clone(), state.store.clone());
+        let address = database.address.clone();
         let watcher = Store::new(database.address.pool(1)?, config.limits.intent_ttl);
         Ok(Self(vec![
             actix_web::rt::spawn(async move { for_keys.keys.watch(&watcher).await }),
-            actix_web::rt::spawn(async move { for_marks.store.watch_marks().await }),
+            actix_web::rt::spawn(async move { for_marks.watch_marks().await }),
+            actix_web::rt::spawn(async move { for_waiting.watch_for_waiting().await }),
+            actix_web::rt::spawn(async move { for_signals.signal(&address).await }),
             actix_web::rt::spawn(async move {
                 prepare_later(&for_maintenance, &database).await;
                 maintenance::run(&for_maintenance, &settings).await;

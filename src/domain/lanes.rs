@@ -4,7 +4,7 @@
 use super::hash::hash64;
 
 /// The lanes that one intent stands in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Lanes {
     /// Publisher, namespace, goal, target, capability.
     pub own_goal: i64,

@@ -24,7 +24,7 @@ const FLIGHT_BYTES: usize = 16 << 20;
 /// Different turns (tenants, or kinds of claims) in a flight.
 const FLIGHT_TURNS: usize = 64;
 /// Flights of a kind under way at once, of one replica.
-const FLIGHTS: usize = 2;
+const FLIGHTS: usize = 1;
 /// A second flight takes off beside the first when so many rows wait; with fewer it would only make both smaller.
 const SECOND_FLIGHT: usize = 48;
 /// Rows of a kind that may wait. More than a replica serves in a second.

@@ -11,7 +11,7 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
 };
 use tokio::{runtime::Handle, task::JoinHandle};
-use tokio_postgres::{Client, Config, config::SslMode};
+use tokio_postgres::{Client, Config, Connection, Socket, config::SslMode, tls::MakeTlsConnect};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::error::{Error, Result};
@@ -24,6 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// a table that was empty when its statistics were taken makes the planner prefer to read it whole, and go on doing so.
 const SESSION: &str = "-c statement_timeout=5s -c lock_timeout=3s -c idle_in_transaction_session_timeout=8s \
      -c TimeZone=UTC -c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_bitmapscan=off -c jit=off";
+
+/// The encrypted side of a connection.
+type Stream = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
 
 /// Where the database is and how it is spoken to.
 #[derive(Clone)]
@@ -65,6 +68,14 @@ impl Address {
         }
         let tls = MakeRustlsConnect::new(tls(verify, roots.as_deref())?);
         Ok(Self { config, tls })
+    }
+
+    /// A connection that the caller drives.
+    ///
+    /// # Errors
+    /// `database_busy` when the database is away.
+    pub async fn connect_raw(&self) -> Result<(Client, Connection<Socket, Stream>)> {
+        self.config.connect(self.tls.clone()).await.map_err(Error::busy)
     }
 
     /// A pool of at most `size` connections, driven by the runtime that calls this.
@@ -123,7 +134,7 @@ impl Connect for OnThisRuntime {
 /// # Errors
 /// `database_busy` when the database is away.
 pub async fn connect(address: &Address) -> Result<Client> {
-    let (client, connection) = address.config.connect(address.tls.clone()).await.map_err(Error::busy)?;
+    let (client, connection) = address.connect_raw().await?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::warn!(%error, "a direct connection to the database ended");

@@ -7,4 +7,5 @@ pub mod look;
 pub mod operate;
 pub mod publish;
 pub mod upkeep;
+mod waiting;
 mod work;

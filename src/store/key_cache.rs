@@ -1,5 +1,5 @@
 //! The keys that a replica has seen lately, so that a request need not ask for its key. Revocation takes effect within a
-//! second: `watch` asks four times a second which keys have changed and forgets them. While that fails, nothing that is
+//! second: `watch` asks every 400 ms which keys have changed and forgets them. While that fails, nothing that is
 //! cached is believed, and each request asks the database itself.
 
 use std::{
@@ -12,7 +12,7 @@ use super::{Store, keys::Key};
 use crate::error::{Error, Result};
 
 /// Time between two looks for changed keys.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+const LOOK_EVERY: Duration = Duration::from_millis(400);
 /// How long cached keys are believed after the last look that succeeded, counted from its beginning.
 const BELIEVED_FOR: Duration = Duration::from_millis(900);
 /// Keys kept; when there are more, all are forgotten and learnt again.

@@ -18,9 +18,11 @@ mod marks;
 pub mod migrations;
 pub mod partitions;
 pub mod rings;
+mod signals;
 pub mod statements;
 pub mod totals;
 pub mod transaction;
+mod waiters;
 
 use std::sync::Arc;
 
@@ -32,6 +34,8 @@ use self::{
     intents::{claim::Claim, fulfill::Fulfill, publish::Publish},
     lanes_in_use::LanesInUse,
     marks::Marks,
+    signals::Signals,
+    waiters::Waiters,
 };
 pub use self::{connect::connect, transaction::Tx};
 use crate::error::{Error, Result};
@@ -54,6 +58,8 @@ pub struct Inner {
     fulfilments: Arc<Coalescer<Fulfill>>,
     lanes_in_use: LanesInUse,
     marks: Marks,
+    signals: Signals,
+    waiters: Waiters,
 }
 
 impl std::ops::Deref for Store {
@@ -81,6 +87,8 @@ impl Store {
             fulfilments: Coalescer::new(runtime),
             lanes_in_use: LanesInUse::default(),
             marks: Marks::default(),
+            signals: Signals::default(),
+            waiters: Waiters::default(),
         }))
     }
 
@@ -90,6 +98,11 @@ impl Store {
     /// `database_busy` when none is free in time or the database is away.
     pub async fn client(&self) -> Result<Object> {
         self.pool.get().await.map_err(Error::busy)
+    }
+
+    /// Answers the claims that wait, and lets none wait any more: the replica is about to stop.
+    pub fn stop_waiting(&self) {
+        self.waiters.close();
     }
 
     /// Connections in use, idle and waited for.

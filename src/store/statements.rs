@@ -42,6 +42,7 @@ statements! {
     MOVE_PAYLOADS = "intents/move_payloads.sql",
     PURGE = "intents/purge.sql",
     DEAD = "intents/dead.sql",
+    DUE = "intents/due.sql",
     KEY_CREATE = "keys/create.sql",
     KEY_FIND = "keys/find.sql",
     KEY_REVOKE = "keys/revoke.sql",

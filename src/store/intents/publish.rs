@@ -99,6 +99,7 @@ async fn publish(
     store.lanes_in_use.learn(pairs);
 
     // From here on it has been done: whatever fails now concerns one request, and none is run again.
+    wake(store, &columns);
     let (verdicts, outcomes) = read(&rows, requests.len())?;
     let mut answers = Vec::with_capacity(requests.len());
     for (request, verdict) in requests.iter().zip(verdicts) {
@@ -108,6 +109,22 @@ async fn publish(
         });
     }
     Ok(answers)
+}
+
+/// Wakes claims that wait: those of this replica, or if they are fewer than the intents, those of others.
+fn wake(store: &Store, columns: &IntentColumns<'_>) {
+    let mut come: HashMap<Lanes, usize> = HashMap::new();
+    for (lanes, delay) in columns.lanes.iter().zip(&columns.delay) {
+        if *delay <= 0.0 {
+            *come.entry(*lanes).or_default() += 1;
+        }
+    }
+    for (lanes, count) in come {
+        let woken = store.waiters.wake(lanes, count);
+        if woken < count {
+            store.signals.send(lanes, count - woken);
+        }
+    }
 }
 
 async fn refused_answer(
