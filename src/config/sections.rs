@@ -111,10 +111,10 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Bytes of a request's body.
+    /// Bytes of a request's body: one that brings one thing, or many.
     #[must_use]
-    pub fn max_body(&self) -> usize {
-        self.max_payload + 65_536
+    pub fn max_body(&self, many: bool) -> usize {
+        if many { 8 << 20 } else { 0 }.max(self.max_payload + 65_536)
     }
 }
 

@@ -64,8 +64,11 @@ routes! {
     GET "/openapi.json" Open => openapi::document,
     GET "/metrics" Metrics => meta::metrics,
     POST "/intent" Client => intents::publish::publish,
+    POST "/intents" Client => intents::publish_many::publish_many,
     POST "/claim" Client => intents::claim::claim,
+    POST "/fulfill" Client => intents::fulfill_many::fulfill_many,
     POST "/fulfill/{id}" Client => intents::fulfill::fulfill,
+    POST "/fail" Client => intents::fail_many::fail_many,
     POST "/fail/{id}" Client => intents::fail::fail,
     POST "/extend_claim/{id}" Client => intents::extend::extend,
     GET "/status/{id}" Client => intents::status::status,
@@ -83,6 +86,12 @@ routes! {
     GET "/admin/dead" Admin => admin::dead::list,
     GET "/admin/dead/{id}" Admin => admin::dead::show,
     GET "/admin/style.css" Open => admin::dashboard::style,
+}
+
+/// Whether a request to this path brings many things, and so may be larger than others.
+#[must_use]
+pub fn takes_many(path: &str) -> bool {
+    ["/intents", "/fulfill", "/fail"].contains(&path)
 }
 
 /// Probes are answered whatever else is refused.

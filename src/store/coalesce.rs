@@ -133,6 +133,11 @@ impl<R: Coalesced> Coalescer<R> {
         answered.await.unwrap_or_else(|_| Err(Error::busy("the flight of a request has ended without an answer")))
     }
 
+    /// Rows that wait for a flight.
+    pub(super) fn waiting(&self) -> usize {
+        self.lock().items
+    }
+
     /// Carries what waits until nothing does.
     async fn fly(&self, store: &Store) {
         loop {

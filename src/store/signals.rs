@@ -128,8 +128,13 @@ fn texts(me: &str, signals: &[(Lanes, usize)]) -> Vec<String> {
     let mut texts: Vec<String> = Vec::new();
     for (lanes, count) in signals {
         let public = |lane: Option<i64>| lane.map(|lane| format!("{lane:x}")).unwrap_or_default();
-        let signal =
-            format!(" {:x},{:x},{},{},{count:x}", lanes.own_goal, lanes.own, public(lanes.public_goal), public(lanes.public));
+        let signal = format!(
+            " {:x},{:x},{},{},{count:x}",
+            lanes.own_goal,
+            lanes.own,
+            public(lanes.public_goal),
+            public(lanes.public)
+        );
         match texts.last_mut() {
             Some(text) if text.len() + signal.len() <= TEXT_MAX => text.push_str(&signal),
             _ => texts.push(format!("{me}{signal}")),
@@ -152,12 +157,8 @@ fn read_one(word: &str) -> Option<(Lanes, usize)> {
     let lane = |text: &str| u64::from_str_radix(text, 16).ok().map(|lane| lane as i64);
     let parts: Vec<&str> = word.split(',').collect();
     let [own_goal, own, public_goal, public, count] = parts[..] else { return None };
-    let lanes = Lanes {
-        own_goal: lane(own_goal)?,
-        own: lane(own)?,
-        public_goal: lane(public_goal),
-        public: lane(public),
-    };
+    let lanes =
+        Lanes { own_goal: lane(own_goal)?, own: lane(own)?, public_goal: lane(public_goal), public: lane(public) };
     Some((lanes, usize::from_str_radix(count, 16).ok()?))
 }
 

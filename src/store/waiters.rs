@@ -93,11 +93,6 @@ impl Waiters {
         self.lock().lanes.keys().copied().collect()
     }
 
-    /// How many wait.
-    pub(super) fn count(&self) -> usize {
-        self.lock().claims.len()
-    }
-
     /// Whether nobody may wait any more.
     pub(super) fn is_closed(&self) -> bool {
         self.lock().closed
@@ -212,7 +207,6 @@ mod tests {
         drop(first);
         assert!(is_woken(&mut second));
         drop(second);
-        assert_eq!(waiters.count(), 0);
         assert!(waiters.places().is_empty());
     }
 

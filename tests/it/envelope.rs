@@ -112,7 +112,6 @@ async fn a_path_that_is_not_there_is_404_whatever_the_method() {
         "/Intent",
         "/intent/",
         "/claim/x",
-        "/fulfill",
         "/fulfill/",
         "/status/a/b",
         "/set",

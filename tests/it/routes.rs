@@ -94,7 +94,9 @@ async fn every_client_route_counts_in_the_rate() {
     let alice = app.limited_tenant("alice").await;
     alice.claim("nothing").await.empty();
     for route in ROUTES.iter().filter(|route| route.access == Access::Client) {
-        let body = r#"{"goal": "greet", "payload": {}, "value": 1, "claim_token": "x", "seconds": 60}"#;
+        let body = r#"{"goal": "greet", "payload": {}, "value": 1, "claim_token": "x", "seconds": 60,
+            "intents": [{"goal": "greet", "payload": {}}],
+            "claims": [{"id": "00000000000000000000000000000000", "claim_token": "x"}]}"#;
         alice.send(route.method, &target(route), body).await.refused(429, "rate_limited");
     }
 }

@@ -43,6 +43,12 @@ pub const SIGNATURE_WINDOW: i64 = 300;
 /// How deeply a payload or a result may nest: [`crate::json::depth`] of it. `[]` is 1.
 pub const MAX_DEPTH: usize = 10;
 
+/// How many intents one request publishes, claims or finishes at most.
+pub const BATCH: RangeInclusive<i32> = 1..=1000;
+
+/// How long a claim may wait for an intent, in seconds.
+pub const WAIT: RangeInclusive<i32> = 0..=60;
+
 /// The namespace of a request that names none.
 pub const NAMESPACE_DEFAULT: &str = "default";
 

@@ -12,7 +12,10 @@ mod intents;
 mod values;
 
 pub use admin::{CleanedUp, DeadLetter, DeadLetterDetail, GeneratedKey, IntentDetail, Purged, PurgedCounts, Revoked};
-pub use intents::{Claimed, Extended, Failed, Finished, IntentResult, IntentStatus, Published};
+pub use intents::{
+    Claimed, ClaimedMany, Extended, FailOutcome, Failed, FailedMany, Finished, FinishedMany, FulfillOutcome,
+    IntentResult, IntentStatus, NotFinished, PublishOutcome, Published, PublishedMany,
+};
 pub use values::{Stored, Value};
 
 use serde::{Deserialize, Serialize};

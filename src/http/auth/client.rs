@@ -14,7 +14,7 @@ use crate::{
     app::State,
     domain::hash::{hash128, key_hash},
     error::{Error, ErrorCode, Result},
-    http::body,
+    http::{body, routes},
     store::{admission::Admission, idempotency::Idempotency},
 };
 
@@ -68,15 +68,32 @@ impl ClientRequest {
     /// # Errors
     /// `invalid_request` when the key is empty or too long, or the body nested too deeply to be compared.
     pub fn idempotency(&self, request: &HttpRequest) -> Result<Option<Idempotency>> {
+        self.idempotency_of(request, None, &self.body)
+    }
+
+    /// The idempotency key of one of the many things that this request brings: its number belongs to the key.
+    ///
+    /// # Errors
+    /// As [`Self::idempotency`].
+    pub fn idempotency_of(
+        &self,
+        request: &HttpRequest,
+        number: Option<usize>,
+        body: &[u8],
+    ) -> Result<Option<Idempotency>> {
         let Some(value) = request.headers().get(headers::IDEMPOTENCY_KEY) else { return Ok(None) };
         let key = value.as_bytes();
         if key.is_empty() || key.len() > IDEMPOTENCY_KEY_MAX {
             return Err(Error::invalid(format!("An Idempotency-Key has 1 to {IDEMPOTENCY_KEY_MAX} bytes.")));
         }
-        let body = std::str::from_utf8(&self.body).map_err(|_| Error::invalid("The body is not UTF-8."))?;
+        let body = std::str::from_utf8(body).map_err(|_| Error::invalid("The body is not UTF-8."))?;
         let body = json::canonical(body).map_err(|_| Error::invalid("The body is nested too deeply."))?;
+        let number = number.map(|number| number.to_be_bytes());
+        let (tenant, path) = (self.caller.tenant.to_be_bytes(), request.path().as_bytes());
+        let mut parts: Vec<&[u8]> = vec![b"idempotency key", &tenant, path, key];
+        parts.extend(number.as_ref().map(|number| &number[..]));
         Ok(Some(Idempotency {
-            key: hash128(&[b"idempotency key", &self.caller.tenant.to_be_bytes(), request.path().as_bytes(), key]),
+            key: hash128(&parts),
             request: hash128(&[b"request", body.as_bytes()]),
             clash: self.generation().idempotency_clash(),
         }))
@@ -114,7 +131,8 @@ async fn authenticate(request: &HttpRequest, payload: &mut Payload) -> Result<Cl
     let caller = find_caller(state, key).await?;
     let body = match caller {
         Some(_) => {
-            body::read(request.headers(), payload, state.limits.max_body(), state.limits.request_timeout).await?
+            let most = state.limits.max_body(routes::takes_many(request.path()));
+            body::read(request.headers(), payload, most, state.limits.request_timeout).await?
         }
         None => Bytes::new(),
     };

@@ -1,7 +1,12 @@
-//! `POST /claim`: take the next intent, if there is one.
+//! `POST /claim`: take the next intent, or the next few, if there are any; or wait for one.
 
-use actix_web::{HttpRequest, HttpResponse, http::header::RETRY_AFTER};
-use intent_bus_protocol::{headers, names::is_label, wire};
+use std::{ops::RangeInclusive, time::Duration};
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header::{HeaderName, HeaderValue, RETRY_AFTER},
+};
+use intent_bus_protocol::{headers, limits, names::is_label, wire};
 use serde_json::value::RawValue;
 use subtle::ConstantTimeEq;
 
@@ -18,12 +23,14 @@ use crate::{
         Shared,
         auth::{Caller, ClientRequest},
         ok,
-        openapi::{ClaimHeaders, ClaimQuery},
+        openapi::{ClaimAnswer, ClaimHeaders, ClaimQuery},
         target::Query,
     },
     store::intents::claim::Claim,
 };
 
+const PREFER: HeaderName = HeaderName::from_static("prefer");
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 /// Longest name of a worker, in characters.
 const WORKER_MAX: usize = 128;
 /// Most capabilities of one worker: each is a lane or two to look into.
@@ -36,7 +43,7 @@ const CAPABILITIES_MAX: usize = 32;
     tag = "workers",
     params(ClaimQuery, ClaimHeaders),
     responses(
-        (status = 200, description = "An intent, and a lease on it.", body = wire::Claimed),
+        (status = 200, description = "An intent, and a lease on it; with `limit` a list of them.", body = ClaimAnswer),
         (status = 204, description = "Nothing to do for this worker."),
         (status = 400, description = "`invalid_namespace`, `invalid_goal`"),
         (status = 403, description = "`forbidden`"),
@@ -49,7 +56,9 @@ pub async fn claim(state: Shared, http: HttpRequest, request: ClientRequest) -> 
     let worker = worker(&http, &query)?;
     let capabilities = capabilities(&http, &query)?;
     let publisher = query.get("publisher")?;
-    let token = ClaimToken::generate()?;
+    let limit = whole(query.get("limit")?, "limit", limits::BATCH)?;
+    let (wait, preferred) = wait(&http, &query)?;
+    let mut tokens = (0..limit.unwrap_or(1)).map(|_| ClaimToken::generate().map(Some)).collect::<Result<Vec<_>>>()?;
     let claim = Claim {
         reach: Reach {
             publisher: publisher_of(&state, &request.caller, publisher).await?,
@@ -60,14 +69,55 @@ pub async fn claim(state: Shared, http: HttpRequest, request: ClientRequest) -> 
             capabilities,
         },
         tenant: request.caller.tenant,
-        tokens: vec![token.hash()],
+        tokens: tokens.iter().flatten().map(ClaimToken::hash).collect(),
         lease: f64::from(state.limits.claim_timeout),
         admission: request.admission,
     };
-    let Some(lease) = state.store.claim(claim).await?.pop() else {
-        return Ok(HttpResponse::NoContent().insert_header((RETRY_AFTER, "1")).finish());
+    let leases = state.store.claim_waiting(claim, wait).await?;
+    let mut intents = Vec::with_capacity(leases.len());
+    for lease in leases {
+        let token = tokens.get_mut(lease.token).and_then(Option::take);
+        let token = token.ok_or_else(|| Error::fault("two claims have one token"))?;
+        intents.push(claimed(lease.claimed, token, state.limits.claim_timeout)?);
+    }
+    let mut answer = match (limit, intents.len()) {
+        (_, 0) => HttpResponse::NoContent().insert_header((RETRY_AFTER, state.store.seconds_between_claims())).finish(),
+        (None, _) => ok(&intents.swap_remove(0))?,
+        (Some(_), _) => ok(&wire::ClaimedMany { intents })?,
     };
-    ok(&claimed(lease.claimed, token, state.limits.claim_timeout)?)
+    if preferred {
+        let applied = format!("wait={}", wait.as_secs());
+        answer.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_str(&applied).map_err(Error::fault)?);
+    }
+    Ok(answer)
+}
+
+/// How long to wait for an intent, and whether that was asked for by `Prefer`.
+fn wait(http: &HttpRequest, query: &Query) -> Result<(Duration, bool)> {
+    if let Some(seconds) = whole(query.get("wait")?, "wait", limits::WAIT)? {
+        return Ok((Duration::from_secs(seconds), false));
+    }
+    let preferred = http
+        .headers()
+        .get_all(PREFER)
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split([',', ';']))
+        .find_map(|preference| preference.trim().strip_prefix("wait=")?.trim().parse::<u64>().ok());
+    // A preference is no order: what is longer than may be is as long as may be.
+    let most = u64::try_from(*limits::WAIT.end()).map_err(Error::fault)?;
+    Ok((Duration::from_secs(preferred.unwrap_or(0).min(most)), preferred.is_some()))
+}
+
+/// A whole number of the query.
+fn whole(text: Option<&str>, name: &str, range: RangeInclusive<i32>) -> Result<Option<u64>> {
+    text.map(|text| {
+        let number =
+            text.parse().ok().filter(|number| range.contains(number)).and_then(|number| u64::try_from(number).ok());
+        number.ok_or_else(|| {
+            Error::invalid(format!("{name} must be a whole number from {} to {}.", range.start(), range.end()))
+        })
+    })
+    .transpose()
 }
 
 fn claimed(claimed: Claimed, token: ClaimToken, lease: u32) -> Result<wire::Claimed> {

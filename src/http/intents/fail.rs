@@ -1,9 +1,9 @@
 //! `POST /fail/{id}`: this attempt has failed.
 
 use actix_web::{HttpRequest, HttpResponse};
-use intent_bus_protocol::{limits, wire};
+use intent_bus_protocol::{generation::Generation, limits, wire};
 
-use super::finish;
+use super::{finish, one};
 use crate::{
     domain::intent::State,
     error::Result,
@@ -33,8 +33,17 @@ use crate::{
 )]
 pub async fn fail(state: Shared, http: HttpRequest, request: ClientRequest) -> Result<HttpResponse> {
     let (claim, body) = finish::read(&http, &request)?;
-    let error = given(body.error).map_or_else(|| "Failed.".to_owned(), |error| readable(error, limits::ERROR_MAX));
-    let next = state.store.fail(&request.admission, claim, &error, request.generation()).await?;
-    let status = if next == State::Dead { request.generation().terminal_name() } else { next.as_str() };
-    ok(&wire::Failed { ok: true, id: claim.id.to_string(), status: status.to_owned() })
+    let generation = request.generation();
+    let next = one(state.store.fail(&request.admission, &[(claim, reason(&body))], generation).await?)?;
+    ok(&answer(claim.id.to_string(), next, generation))
+}
+
+/// Why, as it is kept.
+pub(super) fn reason(body: &finish::Body<'_>) -> String {
+    given(body.error).map_or_else(|| "Failed.".to_owned(), |error| readable(error, limits::ERROR_MAX))
+}
+
+pub(super) fn answer(id: String, next: State, generation: Generation) -> wire::Failed {
+    let status = if next == State::Dead { generation.terminal_name() } else { next.as_str() };
+    wire::Failed { ok: true, id, status: status.to_owned() }
 }

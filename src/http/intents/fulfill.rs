@@ -39,7 +39,7 @@ pub async fn fulfill(state: Shared, http: HttpRequest, request: ClientRequest) -
     ok(&wire::Finished { ok: true, id: claim.id.to_string() })
 }
 
-fn result(body: &finish::Body<'_>, most: usize) -> Result<Option<(Bytes, &'static str)>> {
+pub(super) fn result(body: &finish::Body<'_>, most: usize) -> Result<Option<(Bytes, &'static str)>> {
     let kind = match text(body.result_type, "result_type", ErrorCode::InvalidRequest)?.as_deref() {
         None | Some("json") => "json",
         Some("text") => "text",

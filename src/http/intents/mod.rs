@@ -3,9 +3,13 @@
 pub mod claim;
 pub mod extend;
 pub mod fail;
+pub mod fail_many;
 pub mod finish;
 pub mod fulfill;
+pub mod fulfill_many;
+mod many;
 pub mod publish;
+pub mod publish_many;
 pub mod result;
 pub mod status;
 
@@ -19,7 +23,12 @@ use crate::{
 
 /// The only outcome of a request that asked for one thing.
 fn one<T>(outcomes: Vec<Result<T>>) -> Result<T> {
-    outcomes.into_iter().next().unwrap_or_else(|| Err(Error::fault("a request has no outcome")))
+    next(&mut outcomes.into_iter())
+}
+
+/// The next outcome of a request that asked for several.
+fn next<T>(outcomes: &mut impl Iterator<Item = Result<T>>) -> Result<T> {
+    outcomes.next().unwrap_or_else(|| Err(Error::fault("a request has no outcome")))
 }
 
 /// Whether a caller may see the result: publisher, last claimer or root.

@@ -29,7 +29,7 @@ const DELAY_MAX: f64 = 31_536_000.0;
 /// A unit of work to be published. Read with its values untouched.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = NewIntent)]
-struct Body<'a> {
+pub(super) struct Body<'a> {
     /// What kind of work it is: 1 to 256 characters, not counting white space around them.
     #[schema(value_type = String, required = true, min_length = 1, max_length = 256,
         pattern = r"^[^\u0000]*[^\s\u0000][^\u0000]*$", example = "send-mail")]
@@ -93,7 +93,7 @@ struct Body<'a> {
     ),
 )]
 pub async fn publish(state: Shared, http: HttpRequest, request: ClientRequest) -> Result<HttpResponse> {
-    let intent = read(&request, state.limits.max_payload)?;
+    let intent = read(&request, &request.body, state.limits.max_payload)?;
     let idempotency = request.idempotency(&http)?;
     let namespace = intent.namespace.as_str().to_owned();
     let publish = Publish {
@@ -102,12 +102,15 @@ pub async fn publish(state: Shared, http: HttpRequest, request: ClientRequest) -
         max_open: request.caller.max_open,
     };
     let id = one(state.store.publish(publish).await?)?;
-    let published = wire::Published { id: id.to_string(), status: "published".to_owned(), namespace };
-    crate::http::json(StatusCode::CREATED, &published)
+    crate::http::json(StatusCode::CREATED, &published(id, namespace))
 }
 
-fn read(request: &ClientRequest, max_payload: usize) -> Result<NewIntent> {
-    let body: Body<'_> = body::object(&request.body)?;
+pub(super) fn published(id: IntentId, namespace: String) -> wire::Published {
+    wire::Published { id: id.to_string(), status: "published".to_owned(), namespace }
+}
+
+pub(super) fn read(request: &ClientRequest, body: &[u8], max_payload: usize) -> Result<NewIntent> {
+    let body: Body<'_> = body::object(body)?;
     let goal = text(body.goal, "goal", ErrorCode::InvalidGoal)?
         .ok_or_else(|| Error::new(ErrorCode::InvalidGoal, "goal is missing."))?;
     let payload = body.payload.0.ok_or_else(|| Error::new(ErrorCode::InvalidPayload, "payload is missing."))?;

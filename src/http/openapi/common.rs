@@ -10,7 +10,7 @@ use super::{
 use crate::http::routes::{Access, ROUTES, Route};
 
 /// Routes whose requests may carry an idempotency key.
-const IDEMPOTENT: [&str; 2] = ["/intent", "/set/{key:.*}"];
+const IDEMPOTENT: [&str; 3] = ["/intent", "/intents", "/set/{key:.*}"];
 
 /// The document as it is served.
 pub(super) fn complete(described: &utoipa::openapi::OpenApi) -> Value {

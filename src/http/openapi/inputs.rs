@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "only the schemas are used")]
 #![allow(unused_qualifications, reason = "the derived code has them")]
 
+use intent_bus_protocol::wire;
 use serde_json::Value;
 use utoipa::{
     IntoParams, PartialSchema, ToSchema,
@@ -29,6 +30,12 @@ pub(crate) struct ClaimQuery {
     /// What the worker can do: at most 32 names, separated by commas. `X-Worker-Capabilities` goes before it.
     #[param(pattern = r"^[ \t]*[A-Za-z0-9_.:-]{0,64}[ \t]*(,[ \t]*[A-Za-z0-9_.:-]{0,64}[ \t]*){0,31}$")]
     capabilities: Option<String>,
+    /// As many at most, in a list (also if it is 1). Without it: one, by itself.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<i32>,
+    /// Seconds to wait for an intent if there is none. `Prefer: wait=20` asks for the same.
+    #[param(minimum = 0, maximum = 60, default = 0)]
+    wait: Option<i32>,
 }
 
 /// The same, as the SDKs send it.
@@ -45,6 +52,19 @@ pub(crate) struct ClaimHeaders {
         pattern = r"^[ \t]*[A-Za-z0-9_.:-]{0,64}[ \t]*(,[ \t]*[A-Za-z0-9_.:-]{0,64}[ \t]*){0,31}$"
     )]
     capabilities: Option<String>,
+    /// `wait=20`: seconds to wait for an intent if there is none. The query's `wait` goes before it.
+    #[param(rename = "Prefer", nullable = false)]
+    prefer: Option<String>,
+}
+
+/// What a claim brings.
+#[derive(ToSchema)]
+#[serde(untagged)]
+pub(crate) enum ClaimAnswer {
+    /// Without `limit`.
+    One(wire::Claimed),
+    /// With `limit`.
+    Many(wire::ClaimedMany),
 }
 
 /// Who may claim an intent.
@@ -138,4 +158,42 @@ pub(crate) struct ExtendBody {
     /// The lease ends this many seconds later than it would have.
     #[schema(minimum = 10, maximum = 3600)]
     seconds: i32,
+}
+
+/// Pieces of work that are done.
+#[derive(ToSchema)]
+pub(crate) struct FulfillManyBody {
+    /// 1 to 1,000 of them.
+    #[schema(min_items = 1, max_items = 1000)]
+    claims: Vec<FulfilledClaim>,
+}
+
+/// A claim to be fulfilled.
+#[derive(ToSchema)]
+pub(crate) struct FulfilledClaim {
+    /// The intent's id.
+    id: String,
+    #[serde(flatten)]
+    #[schema(inline)]
+    body: FulfillBody,
+}
+
+/// Attempts that have failed.
+#[derive(ToSchema)]
+pub(crate) struct FailManyBody {
+    /// 1 to 1,000 of them.
+    #[schema(min_items = 1, max_items = 1000)]
+    claims: Vec<FailedClaim>,
+}
+
+/// A claim to be failed.
+#[derive(ToSchema)]
+pub(crate) struct FailedClaim {
+    /// The intent's id.
+    id: String,
+    /// The token of the claim. Required under protocol 2.1.
+    claim_token: Option<String>,
+    /// Why, for people to read. Kept to 500 characters; what is not a string is kept as its JSON.
+    #[schema(value_type = Option<Value>)]
+    error: Option<Value>,
 }

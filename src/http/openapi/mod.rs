@@ -19,7 +19,10 @@ use intent_bus_protocol::wire;
 use serde_json::Value;
 use utoipa::OpenApi;
 
-pub(super) use self::inputs::{ClaimHeaders, ClaimQuery, ExtendBody, FailBody, FulfillBody, True, Visibility};
+pub(super) use self::inputs::{
+    ClaimAnswer, ClaimHeaders, ClaimQuery, ExtendBody, FailBody, FailManyBody, FulfillBody, FulfillManyBody, True,
+    Visibility,
+};
 pub use self::page::configure as configure_docs;
 use super::{admin, intents, meta, values};
 
@@ -36,11 +39,14 @@ use super::{admin, intents, meta, values};
     components(schemas(wire::ErrorBody)),
     paths(
         intents::publish::publish,
+        intents::publish_many::publish_many,
         intents::status::status,
         intents::result::result,
         intents::claim::claim,
         intents::fulfill::fulfill,
+        intents::fulfill_many::fulfill_many,
         intents::fail::fail,
+        intents::fail_many::fail_many,
         intents::extend::extend,
         values::set::set,
         values::get::get,

@@ -1,10 +1,13 @@
 -- Ends unfinished intents as dead: failed for the last time, cancelled, or expired. Says which rows there were, and
 -- gives their tenants the quota back (in ascending order of tenants: see the lock order at `quotas`).
 --
--- $1 ids (locked by this transaction)  $2 reason (NULL: the last error of the intent, or that its last lease ended)
+-- $1 ids (locked by this transaction)  $2 reasons, for each (NULL: the last error of the intent, or that its last lease ended)
 -- Index: primary key of intents.
 WITH gone AS (
-    DELETE FROM intents WHERE id = ANY ($1::uuid[]) RETURNING *
+    DELETE FROM intents
+    USING unnest($1::uuid[], $2::text[]) AS dead (id, reason)
+    WHERE intents.id = ANY ($1::uuid[]) AND intents.id = dead.id
+    RETURNING intents.*, dead.reason
 ), given_back AS MATERIALIZED (
     SELECT kept.tenant_id, (SELECT count(*) FROM gone WHERE gone.tenant_id = kept.tenant_id) AS ended
     FROM quotas AS kept
@@ -25,6 +28,6 @@ INSERT INTO finished (
 SELECT
     id, clock_timestamp(), tenant_id, claimed_by, created_at, run_at, backoff_base, payload_day, 'dead', priority,
     claim_attempts, max_attempts, has_retry_policy, public_lane IS NOT NULL, namespace, goal, target_worker,
-    required_capability, worker_id, coalesce($2::text, last_error, 'The lease of the last attempt ended.')
+    required_capability, worker_id, coalesce(reason, last_error, 'The lease of the last attempt ended.')
 FROM gone
 RETURNING id

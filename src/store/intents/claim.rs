@@ -29,6 +29,11 @@ const LOOKS: usize = 3;
 /// further look it is as many times more.
 const AHEAD: i64 = 32;
 
+/// For each so many claims that wait for the database, those who found nothing are asked to stay away a second longer.
+const CLAIMS_A_SECOND: usize = 500;
+/// Longest time for which they are.
+const RETRY_AFTER_MOST: u32 = 10;
+
 /// A request to claim.
 #[derive(Debug)]
 pub struct Claim {
@@ -60,6 +65,15 @@ impl Store {
     /// What admission refuses; `database_busy`.
     pub async fn claim(&self, request: Claim) -> Result<Vec<Lease>> {
         self.claims.ask(self, request).await
+    }
+}
+
+impl Store {
+    /// When somebody who has found nothing may ask again, in seconds: later when many ask.
+    #[must_use]
+    pub fn seconds_between_claims(&self) -> u32 {
+        let waves = self.claims.waiting() / CLAIMS_A_SECOND;
+        u32::try_from(waves).map_or(RETRY_AFTER_MOST, |waves| waves.saturating_add(1).min(RETRY_AFTER_MOST))
     }
 }
 

@@ -15,8 +15,8 @@ WITH clock AS MATERIALIZED (
              UNION ALL SELECT 2, lane FROM unnest($2::bigint[]) AS lane
              UNION ALL SELECT 3, lane FROM unnest($3::bigint[]) AS lane
              UNION ALL SELECT 4, lane FROM unnest($4::bigint[]) AS lane
-         ) AS asked,
-         LATERAL (SELECT priority FROM lane_priorities WHERE lane_priorities.lane = asked.lane) AS there
+         ) AS asked
+    CROSS JOIN LATERAL (SELECT priority FROM lane_priorities WHERE lane_priorities.lane = asked.lane) AS there
     LEFT JOIN unnest($6::bigint[], $7::smallint[], $8::timestamptz[]) AS marks (lane, priority, mark)
         ON marks.lane = asked.lane AND marks.priority = there.priority
 )

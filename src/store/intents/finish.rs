@@ -1,5 +1,7 @@
 //! Failing and extending claims. A claim is matched by tenant and token.
 
+use std::{cell::RefCell, collections::HashMap};
+
 use intent_bus_protocol::generation::Generation;
 use uuid::Uuid;
 
@@ -10,7 +12,7 @@ use crate::{
         retry::{AfterFailure, after_failure},
     },
     error::{Error, Result},
-    store::{Store, admission::Admission, statements},
+    store::{Store, Tx, admission::Admission, statements},
 };
 
 /// The claim that a request says it holds.
@@ -25,44 +27,28 @@ pub struct HeldClaim {
 }
 
 impl Store {
-    /// Reports a failed attempt: the intent is open again after its backoff, or dead.
+    /// Reports failed attempts with their errors: each intent is open again after its backoff, or dead.
     ///
     /// # Errors
-    /// `not_found` when the claim is not held (any more).
+    /// What admission refuses. For each claim: `not_found` when it is not held (any more).
     pub async fn fail(
         &self,
         admission: &Admission,
-        claim: HeldClaim,
-        error: &str,
+        claims: &[(HeldClaim, String)],
         generation: Generation,
-    ) -> Result<State> {
-        let decided = std::cell::Cell::new(None);
+    ) -> Result<Vec<Result<State>>> {
+        // The first try has the rows locked, so if its answer is lost, it is what changed them.
+        let before = RefCell::new(HashMap::new());
         self.transact(admission, async |tx| {
-            let statement = tx.prepare_cached(statements::LOCK_CLAIM).await?;
-            let Some(row) = tx.query_opt(&statement, &[&claim.id.0, &claim.tenant, &claim.token]).await? else {
-                // The first try had the row locked, so it is what changed it.
-                return decided.get().filter(|_| tx.maybe_done()).ok_or_else(claim_over);
-            };
-            let next = after_failure(
-                generation,
-                row.try_get("has_retry_policy")?,
-                row.try_get("claim_attempts")?,
-                row.try_get("max_attempts")?,
-            );
-            let state = match next {
-                AfterFailure::Requeue => {
-                    let statement = tx.prepare_cached(statements::REQUEUE).await?;
-                    tx.execute(&statement, &[&claim.id.0, &error]).await?;
-                    State::Open
+            let mut decided = fail(tx, claims, generation).await?;
+            if tx.maybe_done() {
+                for (id, state) in before.borrow().iter() {
+                    decided.entry(*id).or_insert(*state);
                 }
-                AfterFailure::Bury => {
-                    let statement = tx.prepare_cached(statements::BURY).await?;
-                    tx.query(&statement, &[&&[claim.id.0][..], &Some(error)]).await?;
-                    State::Dead
-                }
-            };
-            decided.set(Some(state));
-            Ok(state)
+            }
+            before.borrow_mut().clone_from(&decided);
+            // A claim that is named twice can be failed once.
+            Ok(claims.iter().map(|(claim, _)| decided.remove(&claim.id.0).ok_or_else(claim_over)).collect())
         })
         .await
     }
@@ -79,6 +65,49 @@ impl Store {
         })
         .await
     }
+}
+
+/// Fails those of the claims that are held, and says what becomes of each.
+async fn fail(tx: &Tx<'_>, claims: &[(HeldClaim, String)], generation: Generation) -> Result<HashMap<Uuid, State>> {
+    let ids: Vec<Uuid> = claims.iter().map(|(claim, _)| claim.id.0).collect();
+    let tokens: Vec<Option<Uuid>> = claims.iter().map(|(claim, _)| claim.token).collect();
+    let Some((first, _)) = claims.first() else { return Ok(HashMap::new()) };
+    let statement = tx.prepare_cached(statements::LOCK_CLAIM).await?;
+    let rows = tx.query(&statement, &[&ids, &tokens, &first.tenant]).await?;
+    let (mut decided, mut open, mut dead) = (HashMap::new(), Failures::default(), Failures::default());
+    for row in rows {
+        let id: Uuid = row.try_get("id")?;
+        let next = after_failure(
+            generation,
+            row.try_get("has_retry_policy")?,
+            row.try_get("claim_attempts")?,
+            row.try_get("max_attempts")?,
+        );
+        let (state, failures) = match next {
+            AfterFailure::Requeue => (State::Open, &mut open),
+            AfterFailure::Bury => (State::Dead, &mut dead),
+        };
+        if decided.insert(id, state).is_none()
+            && let Some((_, error)) = claims.iter().find(|(claim, _)| claim.id.0 == id)
+        {
+            failures.ids.push(id);
+            failures.errors.push(error);
+        }
+    }
+    for (failures, text) in [(open, statements::REQUEUE), (dead, statements::BURY)] {
+        if !failures.ids.is_empty() {
+            let statement = tx.prepare_cached(text).await?;
+            tx.query(&statement, &[&failures.ids, &failures.errors]).await?;
+        }
+    }
+    Ok(decided)
+}
+
+/// Intents with the errors they failed by.
+#[derive(Default)]
+struct Failures<'a> {
+    ids: Vec<Uuid>,
+    errors: Vec<&'a str>,
 }
 
 pub(super) fn claim_over() -> Error {

@@ -1,8 +1,10 @@
--- Locks the intent that a claim holds and tells what decides between another attempt and the end.
+-- Locks the intents that claims hold and tells what decides between another attempt and the end.
 --
--- $1 id  $2 tenant that claimed  $3 hash of the claim token (NULL: the tenant suffices)
--- Index: primary key of intents.
-SELECT claim_attempts, max_attempts, has_retry_policy
-FROM intents
-WHERE id = $1 AND state = 'claimed' AND claimed_by = $2 AND ($3::uuid IS NULL OR claim_hash = $3::uuid)
-FOR UPDATE
+-- One entry for each claim: $1 id  $2 hash of the claim token (NULL: the tenant suffices)  $3 tenant that claimed
+-- Index: primary key of intents; in the order of ids, so that two of these cannot wait for each other.
+SELECT intents.id, claim_attempts, max_attempts, has_retry_policy
+FROM unnest($1::uuid[], $2::uuid[]) AS held (id, token)
+JOIN intents ON intents.id = held.id AND intents.id = ANY ($1::uuid[])
+WHERE state = 'claimed' AND claimed_by = $3 AND (held.token IS NULL OR claim_hash = held.token)
+ORDER BY intents.id
+FOR UPDATE OF intents

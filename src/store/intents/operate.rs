@@ -113,7 +113,7 @@ async fn cancel_finished(tx: &Tx<'_>, id: IntentId) -> Result<bool> {
 
 async fn bury(tx: &Tx<'_>, id: IntentId, reason: Option<&str>) -> Result<bool> {
     let statement = tx.prepare_cached(statements::BURY).await?;
-    Ok(tx.query_opt(&statement, &[&&[id.0][..], &reason]).await?.is_some())
+    Ok(tx.query_opt(&statement, &[&&[id.0][..], &&[reason][..]]).await?.is_some())
 }
 
 fn no_such_intent() -> Error {

@@ -1,16 +1,18 @@
--- Gives a claimed intent back after a failure, to be claimed again after its backoff:
+-- Gives claimed intents back after a failure, to be claimed again after their backoff:
 -- backoff_base * 2^claim_attempts seconds and a jitter of up to 2.
 --
--- $1 id (locked by this transaction)  $2 error
+-- $1 ids (locked by this transaction)  $2 errors, for each
 -- Index: primary key of intents.
 WITH clock AS MATERIALIZED (
     SELECT clock_timestamp() AS now
 ), retry AS MATERIALIZED (
-    SELECT now + make_interval(secs => backoff_base * 2.0 ^ claim_attempts + 2 * random()) AS at
-    FROM intents, clock
-    WHERE id = $1
+    SELECT failed.id, failed.error,
+           now + make_interval(secs => backoff_base * 2.0 ^ claim_attempts + 2 * random()) AS at
+    FROM clock, unnest($1::uuid[], $2::text[]) AS failed (id, error)
+    JOIN intents ON intents.id = failed.id AND intents.id = ANY ($1::uuid[])
 )
 UPDATE intents
-SET state = 'open', claim_hash = NULL, lease_until = NULL, run_at = retry.at, visible_at = retry.at, last_error = $2
+SET state = 'open', claim_hash = NULL, lease_until = NULL, run_at = retry.at, visible_at = retry.at,
+    last_error = retry.error
 FROM retry
-WHERE id = $1
+WHERE intents.id = retry.id AND intents.id = ANY ($1::uuid[])

@@ -32,7 +32,7 @@ impl Store {
         let ids: Vec<Uuid> = tx.query(&statement, &[&limit]).await?.iter().map(|row| row.get("id")).collect();
         if !ids.is_empty() {
             let statement = tx.prepare_cached(statements::BURY).await?;
-            tx.query(&statement, &[&ids, &None::<&str>]).await?;
+            tx.query(&statement, &[&ids, &vec![None::<&str>; ids.len()]]).await?;
         }
         tx.commit().await?;
         Ok(ids.len() as u64)
@@ -54,7 +54,7 @@ impl Store {
             let rows = tx.query(&statement, &[&expired, &self.intent_ttl]).await?;
             let ids: Vec<Uuid> = rows.iter().map(|row| row.get("id")).collect();
             let statement = tx.prepare_cached(statements::BURY).await?;
-            swept.expired = tx.query(&statement, &[&ids, &Some(EXPIRED)]).await?.len() as u64;
+            swept.expired = tx.query(&statement, &[&ids, &vec![Some(EXPIRED); ids.len()]]).await?.len() as u64;
         }
         if !old.is_empty() {
             let statement = tx.prepare_cached(statements::MOVE_PAYLOADS).await?;

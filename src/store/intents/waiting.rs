@@ -10,7 +10,12 @@ use super::claim::{Claim, Lease};
 use crate::{
     domain::ids::random_bytes,
     error::Result,
-    store::{Store, admission::Admission, statements, waiters::{Place, places}},
+    store::{
+        Store,
+        admission::Admission,
+        statements,
+        waiters::{Place, places},
+    },
 };
 
 /// Time between two looks, to which up to [`JITTER`] is added.

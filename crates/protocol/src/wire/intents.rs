@@ -5,6 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
+use super::{ErrorBody, ErrorDetail};
+
 /// `POST /intent`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -109,6 +111,81 @@ pub struct Extended {
     /// By how many seconds the lease was extended.
     #[cfg_attr(feature = "openapi", schema(minimum = 10, maximum = 3600))]
     pub extended_by: i32,
+}
+
+/// What became of one intent of `POST /intents`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum PublishOutcome {
+    /// Published, and stored for good.
+    Published(Published),
+    /// Refused; the others are not concerned.
+    Refused(ErrorBody),
+}
+
+/// `POST /intents`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PublishedMany {
+    /// One for each intent, in their order.
+    pub outcomes: Vec<PublishOutcome>,
+}
+
+/// `POST /claim?limit=…`: intents, and the leases on them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ClaimedMany {
+    /// In the order in which they stood; one at least.
+    pub intents: Vec<Claimed>,
+}
+
+/// A claim that could not be finished, of `POST /fulfill` or `POST /fail`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct NotFinished {
+    /// The intent's id, as it was sent.
+    pub id: String,
+    /// Why not.
+    pub error: ErrorDetail,
+}
+
+/// What became of one claim of `POST /fulfill`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum FulfillOutcome {
+    /// Fulfilled; the result is stored for good.
+    Finished(Finished),
+    /// Refused; the others are not concerned.
+    Refused(NotFinished),
+}
+
+/// `POST /fulfill`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct FinishedMany {
+    /// One for each claim, in their order.
+    pub outcomes: Vec<FulfillOutcome>,
+}
+
+/// What became of one claim of `POST /fail`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum FailOutcome {
+    /// Noted. The status says what becomes of the intent.
+    Failed(Failed),
+    /// Refused; the others are not concerned.
+    Refused(NotFinished),
+}
+
+/// `POST /fail`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct FailedMany {
+    /// One for each claim, in their order.
+    pub outcomes: Vec<FailOutcome>,
 }
 
 /// `GET /status/{id}`
