@@ -23,10 +23,6 @@ const FLIGHT_ITEMS: usize = 1000;
 const FLIGHT_BYTES: usize = 16 << 20;
 /// Different turns (tenants, or kinds of claims) in a flight.
 const FLIGHT_TURNS: usize = 64;
-/// Flights of a kind under way at once, of one replica.
-const FLIGHTS: usize = 1;
-/// A second flight takes off beside the first when so many rows wait; with fewer it would only make both smaller.
-const SECOND_FLIGHT: usize = 48;
 /// Rows of a kind that may wait. More than a replica serves in a second.
 const WAITING_ITEMS: usize = 20_000;
 /// Bytes likewise.
@@ -112,13 +108,14 @@ struct Queue<R: Coalesced> {
     waiting: HashMap<i64, VecDeque<Job<R>>>,
     items: usize,
     bytes: usize,
-    flights: usize,
+    /// A flight is under way, or about to take off. One of a kind at a time: two would both be smaller, and cost more.
+    in_flight: bool,
 }
 
 impl<R: Coalesced> Coalescer<R> {
     /// An empty one. Its flights run on this runtime, whoever asks.
     pub(super) fn new(runtime: Handle) -> Arc<Self> {
-        let queue = Queue { turns: VecDeque::new(), waiting: HashMap::new(), items: 0, bytes: 0, flights: 0 };
+        let queue = Queue { turns: VecDeque::new(), waiting: HashMap::new(), items: 0, bytes: 0, in_flight: false };
         Arc::new(Self { queue: Mutex::new(queue), runtime })
     }
 
@@ -173,12 +170,10 @@ impl<R: Coalesced> Queue<R> {
             self.turns.push_back(turn);
         }
         waiting.push_back(job);
-        let takes_off = self.flights == 0 || (self.flights < FLIGHTS && self.items >= SECOND_FLIGHT);
-        self.flights += usize::from(takes_off);
-        Ok(takes_off)
+        Ok(!std::mem::replace(&mut self.in_flight, true))
     }
 
-    /// The next flight. Empty: nothing waits, and one flight less is under way.
+    /// The next flight. Empty: nothing waits, and the last flight has landed.
     fn take(&mut self) -> Vec<Job<R>> {
         let mut jobs: Vec<Job<R>> = Vec::new();
         let (mut items, mut bytes) = (0, 0);
@@ -208,7 +203,7 @@ impl<R: Coalesced> Queue<R> {
         }
         later.append(&mut self.turns);
         self.turns = later;
-        self.flights -= usize::from(jobs.is_empty());
+        self.in_flight = !jobs.is_empty();
         jobs
     }
 

@@ -22,8 +22,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// What every session of the pool sets. The timeouts bound how long a request can hold a lock, and are shorter than the
 /// slack that the rings and the totals leave for transactions under way. Plans: each statement is written for one index, but
 /// a table that was empty when its statistics were taken makes the planner prefer to read it whole, and go on doing so.
+/// Likewise a hash or merge join would read a whole index where a nested loop looks up a few rows. Memory: a flight of large
+/// payloads is held once more by its statement.
 const SESSION: &str = "-c statement_timeout=5s -c lock_timeout=3s -c idle_in_transaction_session_timeout=8s \
-     -c TimeZone=UTC -c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_bitmapscan=off -c jit=off";
+     -c TimeZone=UTC -c plan_cache_mode=force_generic_plan -c jit=off -c work_mem=32MB \
+     -c enable_seqscan=off -c enable_bitmapscan=off -c enable_hashjoin=off -c enable_mergejoin=off";
 
 /// The encrypted side of a connection.
 type Stream = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;

@@ -42,7 +42,8 @@ use crate::error::{Error, Result};
 
 /// What a transaction of maintenance or of an operator sets before it reads a whole table: the sessions of the pool are set
 /// up for requests, which never do.
-const WHOLE_TABLE: &str = "SET LOCAL statement_timeout = '5min'; SET LOCAL enable_seqscan = on";
+const WHOLE_TABLE: &str =
+    "SET LOCAL statement_timeout = '5min'; SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on";
 
 /// The database, through a pool of connections. Cheap to clone.
 #[derive(Clone)]

@@ -6,7 +6,8 @@
 -- {left_out}: a query for the numbers of requests that are left out of this statement
 --
 -- `verdicts` is one array, by the number of the request: 0 let in, 1 stale, 2 replayed, 3 rate limited, 4 left out.
--- An array, because a subscript costs the same whatever the planner believes about the number of rows.
+-- An array, because a subscript costs the same however many rows there are. Sessions know no join but the nested loop (which
+-- for tables is a look into their index), so nothing here joins one row of many to one row of many.
 --
 -- Index: primary keys of nonces and rate_windows. One row is inserted in the nonces of this period of 600 s, and the
 -- period before is looked into. Trap: a transaction of the last period that has not committed yet is invisible to that
@@ -46,23 +47,26 @@ WITH clock AS MATERIALIZED (
     WHERE tenant_id = ANY (ARRAY(SELECT tenant FROM asked WHERE allowed IS NOT NULL AND verdict = 0))
     ORDER BY tenant_id
     FOR UPDATE
-), used AS MATERIALIZED (
-    SELECT tenant_id, (
-               SELECT coalesce(sum(hit), 0)
-               FROM unnest(seconds, hits) AS old (second, hit)
-               WHERE old.second > period.second - 61
-           ) AS hits
-    FROM windows, period
+), rated AS MATERIALIZED (
+    -- What the minute holds already is counted as if it had come first, so that no join is needed.
+    SELECT request, verdict, nonce,
+           sum(hits) OVER (PARTITION BY tenant ORDER BY request) <= allowed
+               AND bool_or(request = 0) OVER (PARTITION BY tenant) AS fits,
+           tenant
+    FROM (
+        SELECT 0 AS request, tenant_id AS tenant, NULL::uuid AS nonce, 0 AS allowed, 0 AS verdict, (
+                   SELECT coalesce(sum(hit), 0)
+                   FROM unnest(seconds, hits) AS old (second, hit)
+                   WHERE old.second > period.second - 61
+               ) AS hits
+        FROM windows, period
+        UNION ALL
+        SELECT request, tenant, nonce, allowed, verdict, 1 FROM asked WHERE allowed IS NOT NULL AND verdict = 0
+    ) AS weighed
 ), weighed AS MATERIALIZED (
-    SELECT request, tenant, nonce, allowed,
-           CASE
-               WHEN verdict <> 0 OR allowed IS NULL THEN verdict
-               WHEN row_number() OVER (PARTITION BY tenant, verdict ORDER BY request)
-                   > allowed - coalesce(used.hits, allowed) THEN 3
-               ELSE 0
-           END AS verdict
-    FROM asked
-    LEFT JOIN used ON used.tenant_id = asked.tenant
+    SELECT request, nonce, verdict, NULL::bigint AS tenant FROM asked WHERE allowed IS NULL OR verdict <> 0
+    UNION ALL
+    SELECT request, nonce, CASE WHEN fits THEN 0 ELSE 3 END, tenant FROM rated WHERE request > 0
 ), counted AS (
     UPDATE rate_windows
     SET (seconds, hits) = (
@@ -81,7 +85,7 @@ WITH clock AS MATERIALIZED (
     FROM (
         SELECT tenant, count(*)::integer AS hits
         FROM weighed
-        WHERE verdict = 0 AND allowed IS NOT NULL
+        WHERE verdict = 0 AND tenant IS NOT NULL
         GROUP BY tenant
     ) AS fresh, period
     WHERE rate_windows.tenant_id = fresh.tenant
@@ -93,14 +97,14 @@ WITH clock AS MATERIALIZED (
     ORDER BY nonce, ahead
     ON CONFLICT DO NOTHING
     RETURNING hash
+), fresh AS MATERIALIZED (
+    SELECT hash FROM stored, period GROUP BY hash, ending HAVING count(*) = CASE WHEN ending THEN 2 ELSE 1 END
 ), verdicts AS MATERIALIZED (
     SELECT array_agg(
                CASE
-                   WHEN verdict = 0 AND nonce IS NOT NULL
-                       AND coalesce(kept.times, 0) < CASE WHEN ending THEN 2 ELSE 1 END THEN 2
+                   WHEN verdict = 0 AND nonce IS NOT NULL AND (nonce IN (SELECT hash FROM fresh)) IS NOT TRUE THEN 2
                    ELSE verdict
                END::smallint ORDER BY request
            ) AS verdicts
-    FROM period, weighed
-    LEFT JOIN (SELECT hash, count(*) AS times FROM stored GROUP BY hash) AS kept ON kept.hash = weighed.nonce
+    FROM weighed
 )

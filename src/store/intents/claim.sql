@@ -31,7 +31,6 @@
 --   * The payload may have been moved to another day since this statement began. Then it comes back NULL, and is looked for
 --     by the day that comes with it.
 --   * clock_timestamp(), not now(): the transaction may have waited since it began.
---   * `= ANY` beside the join in the UPDATE, or a plan made for an empty table would read the whole of a full one.
 , wanted AS MATERIALIZED (
     SELECT array_agg(token ORDER BY item) AS tokens, array_agg(worker ORDER BY item) AS workers,
            array_agg(item::integer ORDER BY item) AS items, count(*) AS count
@@ -144,7 +143,7 @@
                 secs => $11::double precision + backoff_base * 2.0 ^ (claim_attempts + 1) + 2 * random())
         END
     FROM placed, wanted, clock
-    WHERE intents.id = ANY (ARRAY(SELECT id FROM picked)) AND intents.id = placed.id
+    WHERE intents.id = placed.id
     RETURNING items[place] AS item, intents.id, namespace, goal, claim_attempts, priority, target_worker,
         required_capability, intents.payload_day, placed.lane, placed.visible_at AS stood_at
 )

@@ -8,8 +8,7 @@
 -- again, another tenant's, a wrong token, unknown.
 --
 -- Index: primary keys of intents and quotas. A lease that has ended does not matter as long as nobody has claimed the intent
--- since. Traps: `= ANY` beside the join, or a plan made for an empty table would read the whole of a full one. Quotas are
--- locked in ascending order (see the lock order at that table).
+-- since. Quotas are locked in ascending order (see the lock order at that table).
 , items AS MATERIALIZED (
     SELECT ended.*, ($1::bigint[])[request] AS tenant
     FROM unnest($5::integer[], $6::uuid[], $7::uuid[], $8::bytea[], $9::text[]) WITH ORDINALITY
@@ -18,7 +17,7 @@
 ), gone AS (
     DELETE FROM intents
     USING items
-    WHERE intents.id = ANY ($6::uuid[]) AND intents.id = items.id AND intents.state = 'claimed'
+    WHERE intents.id = items.id AND intents.state = 'claimed'
       AND intents.claimed_by = items.tenant AND (items.token IS NULL OR intents.claim_hash = items.token)
     RETURNING intents.*, items.item, items.result, items.result_type
 ), ended AS MATERIALIZED (
@@ -32,9 +31,8 @@
 ), counted_off AS (
     UPDATE quotas
     SET open_intents = open_intents - ended.count
-    FROM held
-    JOIN ended ON ended.tenant_id = held.tenant_id
-    WHERE quotas.tenant_id = held.tenant_id
+    FROM ended
+    WHERE quotas.tenant_id = ended.tenant_id AND (SELECT count(*) FROM held) > 0
 ), kept AS (
     INSERT INTO finished (
         id, finished_at, tenant_id, claimed_by, created_at, run_at, backoff_base, payload_day, state, priority,

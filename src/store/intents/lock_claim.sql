@@ -4,7 +4,7 @@
 -- Index: primary key of intents; in the order of ids, so that two of these cannot wait for each other.
 SELECT intents.id, claim_attempts, max_attempts, has_retry_policy
 FROM unnest($1::uuid[], $2::uuid[]) AS held (id, token)
-JOIN intents ON intents.id = held.id AND intents.id = ANY ($1::uuid[])
+JOIN intents ON intents.id = held.id
 WHERE state = 'claimed' AND claimed_by = $3 AND (held.token IS NULL OR claim_hash = held.token)
 ORDER BY intents.id
 FOR UPDATE OF intents

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use deadpool_postgres::Object;
 use futures_util::future::BoxFuture;
-use tokio_postgres::{Row, types::ToSql};
+use tokio_postgres::{Row, error::SqlState, types::ToSql};
 use uuid::Uuid;
 
 use crate::{
@@ -95,7 +95,20 @@ async fn publish(
     let mut parameters: Vec<&(dyn ToSql + Sync)> = admissions.parameters().to_vec();
     parameters.extend(columns.parameters());
     parameters.extend([&max_open as &(dyn ToSql + Sync), &lanes, &priorities]);
-    let rows = client.query(&statement, &parameters).await?;
+    let rows = match client.query(&statement, &parameters).await {
+        // The lost first try has stored it.
+        Err(error) if again && error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
+            let mut answers = Vec::with_capacity(requests.len());
+            for request in requests {
+                let before = published_before(client, request).await;
+                answers.push(
+                    before.and_then(|answer| answer.ok_or_else(|| Error::busy("an id was taken and is not there"))),
+                );
+            }
+            return Ok(answers);
+        }
+        rows => rows?,
+    };
     store.lanes_in_use.learn(pairs);
 
     // From here on it has been done: whatever fails now concerns one request, and none is run again.

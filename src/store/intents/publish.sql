@@ -9,11 +9,11 @@
 -- $25 lanes, $26 priorities in them, that may be new
 --
 -- First row: the verdicts. Then a row for each intent that was stored (`outcome` 0), does not fit into its tenant's quota (1),
--- or whose key was used before (2; with what for, and the id that was named then). No row: somebody uses its key or its id
--- at this moment; this statement has waited for him, and the next will see what he has stored.
+-- or whose key was used before (2; with what for, and the id that was named then). No row: somebody has used its key at
+-- this moment; this statement has waited for him, and the next will see what he has stored.
 --
--- The ids are made by the caller, so that after a lost answer the same call finds out what became of it: ON CONFLICT makes it
--- wait for the lost transaction and then store nothing.
+-- The ids are made by the caller, so that after a lost answer the same call finds out what became of it: it waits for the
+-- lost transaction and then fails, as the id is taken.
 -- Intents of one statement are a microsecond apart, in the order in which they came, and none lies in the future.
 --
 -- Indexes: primary keys of intents, quotas, idempotency_keys, lane_priorities and of one partition of payloads.
@@ -50,22 +50,30 @@
     WHERE tenant_id = ANY (ARRAY(SELECT tenant FROM items WHERE tenant <> 0))
     ORDER BY tenant_id
     FOR UPDATE
-), judged AS MATERIALIZED (
-    SELECT items.item, items.id, items.key, items.stands_for,
+), placed_in_quota AS MATERIALIZED (
+    -- What the tenant has already is counted as if it had come first.
+    SELECT item,
+           sum(weight) OVER (PARTITION BY tenant ORDER BY item) <= allowed
+               AND bool_or(item = 0) OVER (PARTITION BY tenant) AS fits
+    FROM (
+        SELECT 0 AS item, tenant_id AS tenant, open_intents AS weight, 0 AS allowed FROM held
+        UNION ALL
+        SELECT item, tenant, 1, ($24::bigint[])[request]
+        FROM items
+        WHERE tenant <> 0 AND item NOT IN (SELECT item FROM repeated)
+    ) AS weighed
+), outcomes AS MATERIALIZED (
+    SELECT item, id, key, stands_for,
            CASE
-               WHEN repeated.item IS NOT NULL THEN 2
-               WHEN items.tenant <> 0
-                   AND row_number() OVER (PARTITION BY items.tenant, repeated.item IS NULL ORDER BY items.item)
-                       > ($24::bigint[])[items.request] - coalesce(held.open_intents, ($24::bigint[])[items.request]) THEN 1
+               WHEN item IN (SELECT item FROM repeated) THEN 2
+               WHEN item IN (SELECT item FROM placed_in_quota WHERE item > 0 AND NOT fits) THEN 1
                ELSE 0
            END AS outcome
     FROM items
-    LEFT JOIN repeated ON repeated.item = items.item
-    LEFT JOIN held ON held.tenant_id = items.tenant
 ), taken AS (
     INSERT INTO idempotency_keys (slot, hash, request_hash, intent_id)
     SELECT (number % 4)::smallint, key, stands_for, id
-    FROM judged, day
+    FROM outcomes, day
     WHERE outcome = 0 AND key IS NOT NULL
     ORDER BY key
     ON CONFLICT DO NOTHING
@@ -84,32 +92,28 @@
     ON CONFLICT (lane, priority) DO UPDATE
     SET used_at = clock_timestamp()
     WHERE kept.used_at < clock_timestamp() - interval '1 hour'
+), accepted AS MATERIALIZED (
+    SELECT items.*, now, (now AT TIME ZONE 'UTC')::date AS day,
+           now - (cardinality($6::uuid[]) - items.item) * interval '1 microsecond' AS at
+    FROM items, clock
+    WHERE item NOT IN (SELECT item FROM outcomes WHERE outcome <> 0)
+      AND (key IS NULL OR key IN (SELECT hash FROM taken))
 ), stored_intents AS (
     INSERT INTO intents (
         id, tenant_id, own_goal_lane, own_lane, public_goal_lane, public_lane, created_at, run_at, visible_at, payload_day,
         namespace, goal, priority, max_attempts, backoff_base, has_retry_policy, target_worker, required_capability
     )
     SELECT id, tenant, own_goal_lane, own_lane, public_goal_lane, public_lane, at,
-           at + make_interval(secs => delay), at + make_interval(secs => delay), (now AT TIME ZONE 'UTC')::date,
+           at + make_interval(secs => delay), at + make_interval(secs => delay), day,
            namespace, goal, priority, max_attempts, backoff_base, has_retry_policy, target_worker, required_capability
-    FROM (
-        SELECT items.*, now, now - (cardinality($6::uuid[]) - items.item) * interval '1 microsecond' AS at
-        FROM items
-        JOIN judged ON judged.item = items.item, clock
-        WHERE judged.outcome = 0 AND (items.key IS NULL OR items.key IN (SELECT hash FROM taken))
-    ) AS new
-    ON CONFLICT (id) DO NOTHING
-    RETURNING id, tenant_id, payload_day
+    FROM accepted
 ), stored_payloads AS (
-    INSERT INTO payloads (day, id, payload, reward)
-    SELECT stored_intents.payload_day, items.id, items.payload, items.reward
-    FROM stored_intents
-    JOIN items ON items.id = stored_intents.id
+    INSERT INTO payloads (day, id, payload, reward) SELECT day, id, payload, reward FROM accepted
 ), quota AS (
     UPDATE quotas
     SET open_intents = quotas.open_intents + new.count
-    FROM (SELECT tenant_id, count(*) AS count FROM stored_intents WHERE tenant_id <> 0 GROUP BY tenant_id) AS new
-    WHERE quotas.tenant_id = new.tenant_id
+    FROM (SELECT tenant, count(*) AS count FROM accepted WHERE tenant <> 0 GROUP BY tenant) AS new
+    WHERE quotas.tenant_id = new.tenant
 )
 SELECT verdicts,
        CASE
@@ -119,9 +123,9 @@ SELECT verdicts,
        NULL::uuid AS id, NULL::uuid AS request_hash, NULL::uuid AS intent_id
 FROM verdicts
 UNION ALL
-SELECT NULL, 0, id, NULL, NULL FROM stored_intents
+SELECT NULL, 0, id, NULL, NULL FROM accepted
 UNION ALL
-SELECT NULL, outcome, judged.id, repeated.request_hash, repeated.intent_id
-FROM judged
-LEFT JOIN repeated ON repeated.item = judged.item
+SELECT NULL, outcome, id, (SELECT request_hash FROM repeated WHERE repeated.item = outcomes.item),
+       (SELECT intent_id FROM repeated WHERE repeated.item = outcomes.item)
+FROM outcomes
 WHERE outcome <> 0

@@ -7,5 +7,4 @@ UPDATE intents
 SET state = 'open', claim_hash = NULL, lease_until = NULL, claim_attempts = claim_attempts - 1,
     visible_at = clock_timestamp()
 FROM unnest($1::uuid[], $2::uuid[]) AS unheard (id, token)
-WHERE intents.id = ANY ($1::uuid[]) AND intents.id = unheard.id
-  AND intents.state = 'claimed' AND intents.claim_hash = unheard.token
+WHERE intents.id = unheard.id AND intents.state = 'claimed' AND intents.claim_hash = unheard.token

@@ -9,10 +9,10 @@ WITH clock AS MATERIALIZED (
     SELECT failed.id, failed.error,
            now + make_interval(secs => backoff_base * 2.0 ^ claim_attempts + 2 * random()) AS at
     FROM clock, unnest($1::uuid[], $2::text[]) AS failed (id, error)
-    JOIN intents ON intents.id = failed.id AND intents.id = ANY ($1::uuid[])
+    JOIN intents ON intents.id = failed.id
 )
 UPDATE intents
 SET state = 'open', claim_hash = NULL, lease_until = NULL, run_at = retry.at, visible_at = retry.at,
     last_error = retry.error
 FROM retry
-WHERE intents.id = retry.id AND intents.id = ANY ($1::uuid[])
+WHERE intents.id = retry.id
