@@ -112,7 +112,8 @@ fn special_header(status: u16, route: &Route) -> Option<&'static str> {
 }
 
 fn headers(status: u16, route: &Route) -> Value {
-    let all = ON_EVERY_ANSWER.into_iter().chain(special_header(status, route));
+    let waited = (route.path == "/claim" && status < 300).then_some("Preference-Applied");
+    let all = ON_EVERY_ANSWER.into_iter().chain(special_header(status, route)).chain(waited);
     all.map(|name| (name.to_owned(), refer_to("headers", name))).collect()
 }
 

@@ -40,6 +40,11 @@ pub(super) fn headers() -> Value {
             json!({"type": "string", "pattern": REQUEST_ID_PATTERN}),
         ),
         "Retry-After": text("Seconds to wait before the next try.", json!({"type": "integer", "minimum": 1})),
+        "Preference-Applied": {
+            "description": "`wait=20` if a header `Prefer: wait=20` was followed: for how long, in seconds.",
+            "required": false,
+            "schema": {"type": "string", "pattern": "^wait=[0-9]{1,2}$"},
+        },
         "Allow": text("The methods of this path.", json!({"type": "string", "enum": ["GET, HEAD", "POST"]})),
         "WWW-Authenticate": text(
             "Makes a browser ask for user and password.",

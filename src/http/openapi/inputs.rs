@@ -33,7 +33,7 @@ pub(crate) struct ClaimQuery {
     /// As many at most, in a list (also if it is 1). Without it: one, by itself.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<i32>,
-    /// Seconds to wait for an intent if there is none. `Prefer: wait=20` asks for the same.
+    /// Seconds to wait for an intent if there is none; not until there are `limit`. `Prefer: wait=20` asks for the same.
     #[param(minimum = 0, maximum = 60, default = 0)]
     wait: Option<i32>,
 }
@@ -52,8 +52,9 @@ pub(crate) struct ClaimHeaders {
         pattern = r"^[ \t]*[A-Za-z0-9_.:-]{0,64}[ \t]*(,[ \t]*[A-Za-z0-9_.:-]{0,64}[ \t]*){0,31}$"
     )]
     capabilities: Option<String>,
-    /// `wait=20`: seconds to wait for an intent if there is none. The query's `wait` goes before it.
-    #[param(rename = "Prefer", nullable = false)]
+    /// `wait=20`: seconds to wait for an intent if there is none. The query's `wait` goes before it. What is more than 60
+    /// counts as 60, what cannot be read as nothing.
+    #[param(rename = "Prefer", nullable = false, example = "wait=20")]
     prefer: Option<String>,
 }
 

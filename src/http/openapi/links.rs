@@ -11,6 +11,7 @@ struct Link {
 }
 
 const ID: &[(&str, &str)] = &[("id", "$response.body#/id")];
+const FIRST_ID: &[(&str, &str)] = &[("id", "$response.body#/outcomes/0/id")];
 const TOKEN: &[(&str, &str)] = &[("claim_token", "$response.body#/claim_token")];
 
 const LINKS: &[Link] = &[
@@ -24,11 +25,15 @@ const LINKS: &[Link] = &[
         parameters: &[("goal", "$request.body#/goal"), ("namespace", "$response.body#/namespace")],
         body: &[],
     },
+    Link { from: ("publish_many", "200"), to: "status", parameters: FIRST_ID, body: &[] },
+    Link { from: ("publish_many", "200"), to: "result", parameters: FIRST_ID, body: &[] },
     Link { from: ("claim", "200"), to: "fulfill", parameters: ID, body: TOKEN },
     Link { from: ("claim", "200"), to: "fail", parameters: ID, body: TOKEN },
     Link { from: ("claim", "200"), to: "extend", parameters: ID, body: TOKEN },
     Link { from: ("fulfill", "200"), to: "result", parameters: ID, body: &[] },
     Link { from: ("fail", "200"), to: "status", parameters: ID, body: &[] },
+    Link { from: ("fulfill_many", "200"), to: "result", parameters: FIRST_ID, body: &[] },
+    Link { from: ("fail_many", "200"), to: "status", parameters: FIRST_ID, body: &[] },
     Link { from: ("extend", "200"), to: "status", parameters: ID, body: &[] },
     Link { from: ("cancel_intent", "200"), to: "show_dead_letter", parameters: ID, body: &[] },
     Link { from: ("cancel_intent", "200"), to: "retry_intent", parameters: ID, body: &[] },

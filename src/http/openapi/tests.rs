@@ -29,6 +29,18 @@ fn ranges_and_defaults_are_those_of_the_protocol() {
     assert_eq!(range("NewValue", "ttl"), whole(limits::TTL, Some(limits::TTL_DEFAULT)));
     assert_eq!(range("ExtendBody", "seconds"), whole(limits::EXTEND, None));
     assert_eq!(field(&document, "NewIntent", "goal")["maxLength"], json!(limits::GOAL_MAX));
+    for (schema, name) in [("NewIntents", "intents"), ("FulfillManyBody", "claims"), ("FailManyBody", "claims")] {
+        let list = field(&document, schema, name);
+        let count = (list["minItems"].clone(), list["maxItems"].clone());
+        assert_eq!(count, (json!(limits::BATCH.start()), json!(limits::BATCH.end())), "{schema}");
+    }
+    let parameters = document["paths"]["/claim"]["post"]["parameters"].as_array().cloned().unwrap_or_default();
+    for (name, range) in [("limit", limits::BATCH), ("wait", limits::WAIT)] {
+        let schema =
+            parameters.iter().find(|parameter| parameter["name"] == name).map(|parameter| &parameter["schema"]);
+        let (least, most) = (schema.map(|schema| &schema["minimum"]), schema.map(|schema| &schema["maximum"]));
+        assert_eq!((least, most), (Some(&json!(range.start())), Some(&json!(range.end()))), "{name}");
+    }
 }
 
 #[test]
