@@ -178,11 +178,13 @@ impl Background {
     fn start(state: &Data<State>, config: &Config) -> Result<Self> {
         let (settings, database) = (config.maintenance.clone(), config.database.clone());
         let (for_keys, for_maintenance) = (Arc::clone(state), Arc::clone(state));
-        let (for_marks, for_waiting, for_signals) = (state.store.clone(), state.store.clone(), state.store.clone());
+        let store = || state.store.clone();
+        let (for_calendar, for_marks, for_waiting, for_signals) = (store(), store(), store(), store());
         let address = database.address.clone();
         let watcher = Store::new(database.address.pool(1)?, config.limits.intent_ttl);
         Ok(Self(vec![
             actix_web::rt::spawn(async move { for_keys.keys.watch(&watcher).await }),
+            actix_web::rt::spawn(async move { for_calendar.watch_calendar().await }),
             actix_web::rt::spawn(async move { for_marks.watch_marks().await }),
             actix_web::rt::spawn(async move { for_waiting.watch_for_waiting().await }),
             actix_web::rt::spawn(async move { for_signals.signal(&address).await }),

@@ -1,9 +1,13 @@
 //! Letting requests in: their nonces and their tenants' rate limits, in the transaction of what they do.
 
-use tokio_postgres::types::ToSql;
+use deadpool_postgres::Object;
+use tokio_postgres::{Row, types::ToSql};
 use uuid::Uuid;
 
-use super::{Tx, statements};
+use super::{
+    Store, Tx,
+    statements::{self, Admitting},
+};
 use crate::error::{Error, ErrorCode, Result};
 
 /// What has to be checked and stored for a request before it may do anything.
@@ -49,15 +53,20 @@ pub(super) enum Verdict {
     RateLimited,
     /// The statement has nothing to do with it.
     LeftOut,
+    /// It is not the statement's time: it has done nothing.
+    NotNow,
 }
 
 impl Verdict {
+    /// As a statement says it.
+    const NOT_NOW: i16 = 5;
+
     /// The verdicts of a statement, by request.
     pub(super) fn read(codes: &[i16], requests: usize) -> Result<Vec<Self>> {
         if codes.len() != requests {
             return Err(Error::fault("a statement has not judged every request"));
         }
-        let known = [Self::LetIn, Self::Stale, Self::Replayed, Self::RateLimited, Self::LeftOut];
+        let known = [Self::LetIn, Self::Stale, Self::Replayed, Self::RateLimited, Self::LeftOut, Self::NotNow];
         let verdict = |code: &i16| usize::try_from(*code).ok().and_then(|code| known.get(code)).copied();
         codes.iter().map(|code| verdict(code).ok_or_else(|| Error::fault(format!("unknown verdict {code}")))).collect()
     }
@@ -101,7 +110,7 @@ impl Admission {
         if self.is_free() {
             return Ok(None);
         }
-        let statement = tx.prepare_cached(&statements::ADMIT).await?;
+        let statement = tx.prepare_cached(&statements::AT_ANY_TIME.admit).await?;
         let row = tx.query_one(&statement, &Columns::of([self]).parameters()).await?;
         match Verdict::read(&row.try_get::<_, Vec<i16>>("verdicts")?, 1)?[0] {
             Verdict::LetIn => Ok(None),
@@ -125,9 +134,42 @@ impl Admission {
                 let retry_after = seconds.and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(1);
                 Ok(Refusal::RateLimited { retry_after })
             }
-            Verdict::LetIn | Verdict::LeftOut => Err(Error::fault("a request was neither let in nor refused")),
+            Verdict::LetIn | Verdict::LeftOut | Verdict::NotNow => {
+                Err(Error::fault("a request was neither let in nor refused"))
+            }
         }
     }
+}
+
+/// Runs one of the statements that let requests in: that of this moment, or if it was not its time, that for any.
+pub(super) async fn run(
+    store: &Store,
+    client: &Object,
+    which: impl Fn(&Admitting) -> &str,
+    parameters: &[&(dyn ToSql + Sync)],
+) -> std::result::Result<Vec<Row>, tokio_postgres::Error> {
+    if let Some(statements) = store.calendar.statements() {
+        let statement = client.prepare_cached(which(&statements)).await?;
+        let rows = client.query(&statement, parameters).await?;
+        let verdicts: Vec<i16> = rows.first().map_or(Ok(Vec::new()), |row| row.try_get("verdicts"))?;
+        if verdicts.first() != Some(&Verdict::NOT_NOW) {
+            return Ok(rows);
+        }
+    }
+    let statement = client.prepare_cached(which(&statements::AT_ANY_TIME)).await?;
+    client.query(&statement, parameters).await
+}
+
+/// Prepares what [`run`] will run.
+pub(super) async fn prepare(
+    store: &Store,
+    client: &Object,
+    which: impl Fn(&Admitting) -> &str,
+) -> std::result::Result<(), tokio_postgres::Error> {
+    if let Some(statements) = store.calendar.statements() {
+        client.prepare_cached(which(&statements)).await?;
+    }
+    client.prepare_cached(which(&statements::AT_ANY_TIME)).await.map(drop)
 }
 
 impl From<Refusal> for Error {

@@ -6,6 +6,7 @@
 //! transaction of its own (`transaction`).
 
 pub mod admission;
+mod calendar;
 mod coalesce;
 pub mod connect;
 pub mod idempotency;
@@ -30,6 +31,7 @@ use deadpool_postgres::{Object, Pool};
 use tokio::runtime::Handle;
 
 use self::{
+    calendar::Calendar,
     coalesce::Coalescer,
     intents::{claim::Claim, fulfill::Fulfill, publish::Publish},
     lanes_in_use::LanesInUse,
@@ -57,6 +59,7 @@ pub struct Inner {
     publishes: Arc<Coalescer<Publish>>,
     claims: Arc<Coalescer<Claim>>,
     fulfilments: Arc<Coalescer<Fulfill>>,
+    calendar: Calendar,
     lanes_in_use: LanesInUse,
     marks: Marks,
     signals: Signals,
@@ -86,6 +89,7 @@ impl Store {
             publishes: Coalescer::new(runtime.clone()),
             claims: Coalescer::new(runtime.clone()),
             fulfilments: Coalescer::new(runtime),
+            calendar: Calendar::default(),
             lanes_in_use: LanesInUse::default(),
             marks: Marks::default(),
             signals: Signals::default(),

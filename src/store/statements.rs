@@ -5,6 +5,8 @@
 
 use std::sync::LazyLock;
 
+use super::calendar::Period;
+
 /// Declares the statements as constants and lists them by name.
 macro_rules! statements {
     ($($name:ident = $file:literal),+ $(,)?) => {
@@ -32,6 +34,7 @@ statements! {
     RELEASE = "intents/release.sql",
     FIND = "intents/find.sql",
     FIND_PAYLOAD = "intents/find_payload.sql",
+    FIND_PAYLOADS = "intents/find_payloads.sql",
     LOCK = "intents/lock.sql",
     CANCEL_FINISHED = "intents/cancel_finished.sql",
     RETRY = "intents/retry.sql",
@@ -67,17 +70,24 @@ statements! {
 /// The statements that are made of several texts, or of one in two ways.
 static MADE: LazyLock<Vec<(&str, &String)>> = LazyLock::new(|| {
     vec![
-        ("admission/admit.sql", &*ADMIT),
-        ("intents/publish.sql", &PUBLISH),
-        ("intents/fulfill.sql", &FULFILL),
-        ("intents/claim.sql, one goal", &CLAIM.goal),
-        ("intents/claim.sql, any goal", &CLAIM.any),
+        ("admission/admit.sql", &AT_ANY_TIME.admit),
+        ("intents/publish.sql", &AT_ANY_TIME.publish),
+        ("intents/fulfill.sql", &AT_ANY_TIME.fulfill),
+        ("intents/claim.sql, one goal", &AT_ANY_TIME.claim.goal),
+        ("intents/claim.sql, any goal", &AT_ANY_TIME.claim.any),
         ("intents/find_claims.sql, one goal", &FIND_CLAIMS.goal),
         ("intents/find_claims.sql, any goal", &FIND_CLAIMS.any),
         ("intents/first_due.sql, one goal", &FIRST_DUE.goal),
         ("intents/first_due.sql, any goal", &FIRST_DUE.any),
     ]
 });
+
+/// Finds claims whose answer was lost.
+pub(crate) static FIND_CLAIMS: LazyLock<ByGoal> = LazyLock::new(|| ByGoal::of(include_str!("intents/find_claims.sql")));
+/// Looks for what low-water marks have passed.
+pub(crate) static FIRST_DUE: LazyLock<ByGoal> = LazyLock::new(|| ByGoal::of(include_str!("intents/first_due.sql")));
+/// The admitting statements as they work at any time.
+pub(crate) static AT_ANY_TIME: LazyLock<Admitting> = LazyLock::new(|| Admitting::of(None));
 
 const ADMISSION: &str = include_str!("admission/admit.sql");
 /// Requests that a statement leaves out: none.
@@ -86,20 +96,47 @@ const NONE: &str = "SELECT NULL::integer WHERE false";
 const AIMED: &str = "SELECT aimed.request FROM unnest($16::integer[], $17::bigint[]) AS aimed (request, lane), \
      LATERAL (SELECT FROM lane_priorities WHERE lane_priorities.lane = aimed.lane LIMIT 1) AS there";
 
-/// Lets requests in that do nothing else in the same statement.
-pub(crate) static ADMIT: LazyLock<String> =
-    LazyLock::new(|| format!("{}SELECT verdicts FROM verdicts", ADMISSION.replace("{left_out}", NONE)));
-/// Publishes.
-pub(crate) static PUBLISH: LazyLock<String> = LazyLock::new(|| admitted(include_str!("intents/publish.sql"), NONE));
-/// Fulfils.
-pub(crate) static FULFILL: LazyLock<String> = LazyLock::new(|| admitted(include_str!("intents/fulfill.sql"), NONE));
-/// Claims.
-pub(crate) static CLAIM: LazyLock<ByGoal> =
-    LazyLock::new(|| ByGoal::of(&admitted(include_str!("intents/claim.sql"), AIMED)));
-/// Finds claims whose answer was lost.
-pub(crate) static FIND_CLAIMS: LazyLock<ByGoal> = LazyLock::new(|| ByGoal::of(include_str!("intents/find_claims.sql")));
-/// Looks for what low-water marks have passed.
-pub(crate) static FIRST_DUE: LazyLock<ByGoal> = LazyLock::new(|| ByGoal::of(include_str!("intents/first_due.sql")));
+/// The statements that let requests in and do what they ask for.
+pub(crate) struct Admitting {
+    /// Lets requests in that do nothing else in the same statement.
+    pub(crate) admit: String,
+    pub(crate) publish: String,
+    pub(crate) fulfill: String,
+    pub(crate) claim: ByGoal,
+}
+
+impl Admitting {
+    /// For one period, naming its partitions; or for any time, by the names of the whole tables.
+    pub(crate) fn of(period: Option<Period>) -> Self {
+        let timed = |text: &str| at(text, period);
+        Self {
+            admit: timed(&format!("{}SELECT verdicts FROM verdicts", ADMISSION.replace("{left_out}", NONE))),
+            publish: timed(&admitted(include_str!("intents/publish.sql"), NONE)),
+            fulfill: timed(&admitted(include_str!("intents/fulfill.sql"), NONE)),
+            claim: ByGoal::of(&timed(&admitted(include_str!("intents/claim.sql"), AIMED))),
+        }
+    }
+}
+
+/// Puts in the partitions of a period.
+fn at(text: &str, period: Option<Period>) -> String {
+    let Some(Period { nonces, day }) = period else {
+        let whole = ["nonces", "nonces_before", "nonces_next", "payloads", "finished"];
+        let text = whole.iter().fold(text.replace("{is_now}", "true"), |text, name| {
+            text.replace(&format!("{{{name}}}"), name.split('_').next().unwrap_or(name))
+        });
+        return text;
+    };
+    let slot = |ahead: i64| format!("nonces_{}", (nonces + ahead).rem_euclid(4));
+    let (iso, compact) = (day.to_string(), day.strftime("%Y%m%d").to_string());
+    let is_now = format!("floor(unix / 600)::bigint = {nonces} AND (now AT TIME ZONE 'UTC')::date = '{iso}'");
+    text.replace("{is_now}", &is_now)
+        .replace("{nonces}", &slot(0))
+        .replace("{nonces_before}", &slot(-1))
+        .replace("{nonces_next}", &slot(1))
+        .replace("{payloads}", &format!("payloads_{compact}"))
+        .replace("{finished}", &format!("finished_{compact}"))
+}
 
 /// One text for intents of one goal and of any.
 pub(crate) struct ByGoal {

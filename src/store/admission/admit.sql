@@ -4,8 +4,11 @@
 -- $1 tenants  $2 hashes of tenant and nonce (NULL: unsigned)  $3 signed timestamps, unix seconds (NULL: unsigned)
 -- $4 requests allowed in a minute (NULL: any number); one entry of each for each request, no nonce twice
 -- {left_out}: a query for the numbers of requests that are left out of this statement
+-- {is_now}: whether this text is for this moment. Texts that name the partitions of one period spare the server to open all
+-- the others (60 us a statement); in another period they do nothing.
 --
--- `verdicts` is one array, by the number of the request: 0 let in, 1 stale, 2 replayed, 3 rate limited, 4 left out.
+-- `verdicts` is one array, by the number of the request: 0 let in, 1 stale, 2 replayed, 3 rate limited, 4 left out, 5 all of
+-- them, since it is not this text's time.
 -- An array, because a subscript costs the same however many rows there are. Sessions know no join but the nested loop (which
 -- for tables is a look into their index), so nothing here joins one row of many to one row of many.
 --
@@ -22,19 +25,22 @@ WITH clock AS MATERIALIZED (
     SELECT unix,
            floor(unix)::bigint AS second,
            floor(unix / 600)::bigint AS number,
-           unix - 600 * floor(unix / 600) >= 570 AS ending
-    FROM (SELECT extract(epoch FROM now)::double precision AS unix FROM clock) AS at
+           unix - 600 * floor(unix / 600) >= 570 AS ending,
+           {is_now} AS is_now
+    FROM (SELECT now, extract(epoch FROM now)::double precision AS unix FROM clock) AS at
 ), asked AS MATERIALIZED (
     SELECT request::integer, tenant, nonce, allowed,
            CASE
+               WHEN NOT is_now THEN 5
                WHEN request::integer IN ({left_out}) THEN 4
                WHEN abs(unix - signed_at) > 300 THEN 1
                WHEN EXISTS (
-                   SELECT FROM nonces WHERE nonces.slot = ((number + 3) % 4)::smallint AND nonces.hash = asked.nonce
+                   SELECT FROM {nonces_before} AS used
+                   WHERE used.slot = ((number + 3) % 4)::smallint AND used.hash = asked.nonce
                ) THEN 2
                -- Stored below, where a conflict shows in any case; but what is replayed shall not use up the minute.
                WHEN allowed IS NOT NULL AND EXISTS (
-                   SELECT FROM nonces WHERE nonces.slot = (number % 4)::smallint AND nonces.hash = asked.nonce
+                   SELECT FROM {nonces} AS used WHERE used.slot = (number % 4)::smallint AND used.hash = asked.nonce
                ) THEN 2
                ELSE 0
            END AS verdict
@@ -90,21 +96,29 @@ WITH clock AS MATERIALIZED (
     ) AS fresh, period
     WHERE rate_windows.tenant_id = fresh.tenant
 ), stored AS (
-    INSERT INTO nonces (slot, hash)
-    SELECT ((number + ahead) % 4)::smallint, nonce
-    FROM weighed, period, generate_series(0, CASE WHEN ending THEN 1 ELSE 0 END) AS ahead
+    INSERT INTO {nonces} (slot, hash)
+    SELECT (number % 4)::smallint, nonce
+    FROM weighed, period
     WHERE verdict = 0 AND nonce IS NOT NULL
-    ORDER BY nonce, ahead
+    ORDER BY nonce
     ON CONFLICT DO NOTHING
     RETURNING hash
-), fresh AS MATERIALIZED (
-    SELECT hash FROM stored, period GROUP BY hash, ending HAVING count(*) = CASE WHEN ending THEN 2 ELSE 1 END
+), stored_ahead AS (
+    INSERT INTO {nonces_next} (slot, hash)
+    SELECT ((number + 1) % 4)::smallint, hash
+    FROM stored, period
+    WHERE ending
+    ORDER BY hash
+    ON CONFLICT DO NOTHING
+    RETURNING hash
 ), verdicts AS MATERIALIZED (
     SELECT array_agg(
                CASE
-                   WHEN verdict = 0 AND nonce IS NOT NULL AND (nonce IN (SELECT hash FROM fresh)) IS NOT TRUE THEN 2
-                   ELSE verdict
+                   WHEN verdict <> 0 OR nonce IS NULL THEN verdict
+                   WHEN (nonce IN (SELECT hash FROM stored)) IS NOT TRUE THEN 2
+                   WHEN ending AND (nonce IN (SELECT hash FROM stored_ahead)) IS NOT TRUE THEN 2
+                   ELSE 0
                END::smallint ORDER BY request
            ) AS verdicts
-    FROM weighed
+    FROM weighed, period
 )

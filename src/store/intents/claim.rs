@@ -196,7 +196,7 @@ async fn together(
         return all.await.into_iter().collect();
     }
     // Prepared before, since that waits for an answer.
-    work::prepare(client).await?;
+    work::prepare(store, client).await?;
     let (begun, found, committed) = join3(client.batch_execute("BEGIN"), all, client.batch_execute("COMMIT")).await;
     begun?;
     // If one has failed, COMMIT has rolled back.
@@ -240,9 +240,7 @@ async fn answer(client: &Object, request: &Claim, progress: Progress, again: boo
         Progress { refused: Some(refused), .. } => Err(request.admission.refusal(refused, client).await?.into()),
         Progress { mut leases, .. } => {
             leases.sort_by_key(|lease| lease.token);
-            for lease in &mut leases {
-                work::find_payload(client, lease).await?;
-            }
+            work::find_payloads(client, &mut leases).await?;
             Ok(leases)
         }
     }

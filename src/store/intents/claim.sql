@@ -28,8 +28,8 @@
 --   * A public intent stands in its publisher's own lane too: DISTINCT.
 --   * Lanes are hashes: what they stand for is compared once more on the rows that are locked.
 --   * Dead index entries before a low-water mark are not visited again; with a pinned xmin they stay for hours.
---   * The payload may have been moved to another day since this statement began. Then it comes back NULL, and is looked for
---     by the day that comes with it.
+--   * The payload may be of another day than this text's, or have been moved to another since this statement began. Then it
+--     comes back NULL, and is looked for by the day that comes with it.
 --   * clock_timestamp(), not now(): the transaction may have waited since it began.
 , wanted AS MATERIALIZED (
     SELECT array_agg(token ORDER BY item) AS tokens, array_agg(worker ORDER BY item) AS workers,
@@ -155,5 +155,5 @@ FROM verdicts, clock
 UNION ALL
 SELECT NULL, NULL, NULL, item, id, namespace, goal, claim_attempts, priority, target_worker, required_capability,
        payload_day::text, lane, stood_at,
-       (SELECT payload FROM payloads WHERE payloads.day = claimed.payload_day AND payloads.id = claimed.id)
+       (SELECT payload FROM {payloads} AS kept WHERE kept.day = claimed.payload_day AND kept.id = claimed.id)
 FROM claimed

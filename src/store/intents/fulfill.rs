@@ -11,7 +11,7 @@ use crate::{
     error::{Error, Result},
     store::{
         Store,
-        admission::{Admission, Columns, Verdict},
+        admission::{Admission, Columns, Verdict, run},
         coalesce::{Coalesced, Failure},
         statements,
     },
@@ -56,16 +56,17 @@ impl Coalesced for Fulfill {
     }
 
     fn attempt<'a>(
-        _: &'a Store,
+        store: &'a Store,
         client: &'a Object,
         requests: &'a [&'a Self],
         again: bool,
     ) -> BoxFuture<'a, std::result::Result<Vec<Result<Self::Answer>>, Failure>> {
-        Box::pin(fulfill(client, requests, again))
+        Box::pin(fulfill(store, client, requests, again))
     }
 }
 
 async fn fulfill(
+    store: &Store,
     client: &Object,
     requests: &[&Fulfill],
     again: bool,
@@ -78,10 +79,9 @@ async fn fulfill(
     let tokens: Vec<Option<Uuid>> = each().map(|(_, (claim, _))| claim.token).collect();
     let results: Vec<Option<&[u8]>> = each().map(|(_, (_, of))| of.as_ref().map(|(bytes, _)| bytes.as_ref())).collect();
     let kinds: Vec<Option<&str>> = each().map(|(_, (_, of))| of.as_ref().map(|(_, kind)| *kind)).collect();
-    let statement = client.prepare_cached(&statements::FULFILL).await?;
     let mut parameters: Vec<&(dyn ToSql + Sync)> = admissions.parameters().to_vec();
     parameters.extend([&numbers as &(dyn ToSql + Sync), &ids, &tokens, &results, &kinds]);
-    let rows = client.query(&statement, &parameters).await?;
+    let rows = run(store, client, |statements| &statements.fulfill, &parameters).await?;
 
     // From here on it has been done: whatever fails now concerns one request, and none is run again.
     let (first, rows) = rows.split_first().ok_or_else(|| Error::fault("a fulfilment has brought no verdicts"))?;

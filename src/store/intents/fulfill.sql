@@ -34,16 +34,16 @@
     FROM ended
     WHERE quotas.tenant_id = ended.tenant_id AND (SELECT count(*) FROM held) > 0
 ), kept AS (
-    INSERT INTO finished (
+    INSERT INTO {finished} (
         id, finished_at, tenant_id, claimed_by, created_at, run_at, backoff_base, payload_day, state, priority,
         claim_attempts, max_attempts, has_retry_policy, public, namespace, goal, target_worker, required_capability,
         worker_id, last_error, result, result_type
     )
     SELECT
-        id, clock_timestamp(), tenant_id, claimed_by, created_at, run_at, backoff_base, payload_day, 'fulfilled', priority,
+        id, now, tenant_id, claimed_by, created_at, run_at, backoff_base, payload_day, 'fulfilled', priority,
         claim_attempts, max_attempts, has_retry_policy, public_lane IS NOT NULL, namespace, goal, target_worker,
         required_capability, worker_id, last_error, result, result_type
-    FROM gone
+    FROM gone, clock
 )
 SELECT verdicts, NULL::integer AS item FROM verdicts
 UNION ALL

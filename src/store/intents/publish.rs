@@ -17,7 +17,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     store::{
         Store,
-        admission::{Admission, Columns, Verdict},
+        admission::{Admission, Columns, Verdict, run},
         coalesce::{Coalesced, Failure},
         idempotency::Idempotency,
         statements,
@@ -91,11 +91,10 @@ async fn publish(
     let admissions = Columns::of(requests.iter().map(|request| &request.admission));
     let max_open: Vec<i64> = requests.iter().map(|request| request.max_open.unwrap_or(i64::MAX)).collect();
     let (lanes, priorities): (Vec<i64>, Vec<i16>) = pairs.iter().copied().unzip();
-    let statement = client.prepare_cached(&statements::PUBLISH).await?;
     let mut parameters: Vec<&(dyn ToSql + Sync)> = admissions.parameters().to_vec();
     parameters.extend(columns.parameters());
     parameters.extend([&max_open as &(dyn ToSql + Sync), &lanes, &priorities]);
-    let rows = match client.query(&statement, &parameters).await {
+    let rows = match run(store, client, |statements| &statements.publish, &parameters).await {
         // The lost first try has stored it.
         Err(error) if again && error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
             let mut answers = Vec::with_capacity(requests.len());

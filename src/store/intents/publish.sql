@@ -108,7 +108,7 @@
            namespace, goal, priority, max_attempts, backoff_base, has_retry_policy, target_worker, required_capability
     FROM accepted
 ), stored_payloads AS (
-    INSERT INTO payloads (day, id, payload, reward) SELECT day, id, payload, reward FROM accepted
+    INSERT INTO {payloads} (day, id, payload, reward) SELECT day, id, payload, reward FROM accepted
 ), quota AS (
     UPDATE quotas
     SET open_intents = quotas.open_intents + new.count

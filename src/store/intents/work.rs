@@ -1,6 +1,6 @@
 //! One look for work: the claim statement, its parameters and what it brings.
 
-use std::time::SystemTime;
+use std::{collections::HashMap, time::SystemTime};
 
 use deadpool_postgres::Object;
 use tokio_postgres::{Row, types::ToSql};
@@ -16,7 +16,7 @@ use crate::{
     error::{Error, Result},
     store::{
         Store,
-        admission::{Admission, Columns, Verdict},
+        admission::{Admission, Columns, Verdict, prepare as prepare_now, run},
         coalesce::Failure,
         marks::Stood,
         statements,
@@ -60,9 +60,9 @@ pub(super) struct Found {
 }
 
 /// Prepares what looks need.
-pub(super) async fn prepare(client: &Object) -> std::result::Result<(), Failure> {
+pub(super) async fn prepare(store: &Store, client: &Object) -> std::result::Result<(), Failure> {
     for one_goal in [true, false] {
-        client.prepare_cached(statements::CLAIM.text(one_goal)).await?;
+        prepare_now(store, client, |statements| statements.claim.text(one_goal)).await?;
     }
     Ok(())
 }
@@ -94,7 +94,6 @@ pub(super) async fn look(
         wanted().map(|(_, ask, _)| requests[ask.request].reach.worker.as_deref()).collect();
     let (aimed, aimed_lanes) = aimed_lanes(requests, look);
     let marks = store.marks.of(own.iter().chain(&public));
-    let statement = client.prepare_cached(statements::CLAIM.text(reach.goal.is_some())).await?;
     let mut parameters: Vec<&(dyn ToSql + Sync)> = admissions.parameters().to_vec();
     parameters.extend([
         &own as &(dyn ToSql + Sync),
@@ -115,7 +114,8 @@ pub(super) async fn look(
         &marks.marks,
         &look.ahead,
     ]);
-    let rows = client.query(&statement, &parameters).await?;
+    let one_goal = reach.goal.is_some();
+    let rows = run(store, client, |statements| statements.claim.text(one_goal), &parameters).await?;
     let wanted: Vec<(usize, usize)> = wanted().map(|(number, _, token)| (number as usize - 1, token)).collect();
     let (found, stood) = read(&rows, look.asks.len(), &wanted).map_err(Failure::Refused)?;
     let drained = !found.short && stood.places.len() < wanted.len();
@@ -180,13 +180,24 @@ fn read_claimed(row: &Row) -> std::result::Result<Claimed, tokio_postgres::Error
     })
 }
 
-/// The payload, if it was moved to another day while the claim was made.
-pub(super) async fn find_payload(client: &Object, lease: &mut Lease) -> Result<()> {
-    let claimed = &mut lease.claimed;
-    if claimed.payload.is_none() {
-        let statement = client.prepare_cached(statements::FIND_PAYLOAD).await?;
-        let row = client.query_opt(&statement, &[&claimed.id.0, &claimed.payload_day]).await?;
-        claimed.payload = row.map(|row| row.try_get("payload")).transpose()?;
+/// The payloads that did not come with their claims: those of other days, and what was moved to another meanwhile.
+pub(super) async fn find_payloads(client: &Object, leases: &mut [Lease]) -> Result<()> {
+    let missing = || leases.iter().map(|lease| &lease.claimed).filter(|claimed| claimed.payload.is_none());
+    let ids: Vec<Uuid> = missing().map(|claimed| claimed.id.0).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let days: Vec<&str> = missing().map(|claimed| claimed.payload_day.as_str()).collect();
+    let statement = client.prepare_cached(statements::FIND_PAYLOADS).await?;
+    let rows = client.query(&statement, &[&ids, &days]).await?;
+    let mut found = HashMap::with_capacity(rows.len());
+    for row in rows {
+        found.insert(row.try_get::<_, Uuid>("id")?, row.try_get::<_, Vec<u8>>("payload")?);
+    }
+    for claimed in leases.iter_mut().map(|lease| &mut lease.claimed) {
+        if claimed.payload.is_none() {
+            claimed.payload = found.remove(&claimed.id.0);
+        }
     }
     Ok(())
 }
