@@ -126,28 +126,37 @@
         LIMIT (SELECT count FROM wanted)
     )
 ), placed AS MATERIALIZED (
-    SELECT id, lane, visible_at,
-           row_number() OVER (ORDER BY priority DESC, visible_at, claim_attempts, created_at, id)::integer AS place
+    SELECT array_agg(id ORDER BY priority DESC, visible_at, claim_attempts, created_at, id) AS ids,
+           array_agg(lane ORDER BY priority DESC, visible_at, claim_attempts, created_at, id) AS lanes,
+           array_agg(visible_at ORDER BY priority DESC, visible_at, claim_attempts, created_at, id) AS stood_at,
+           count(*) AS count
     FROM picked
+), handed_out AS MATERIALIZED (
+    -- The first intent goes to the first who asked, and so on.
+    SELECT each.*
+    FROM placed, wanted, unnest(ids, lanes, stood_at, tokens, workers, items)
+        AS each (id, lane, stood_at, token, worker, item)
+    WHERE each.id IS NOT NULL
 ), claimed AS (
     UPDATE intents
     SET state = 'claimed',
         claim_attempts = claim_attempts + 1,
-        claim_hash = tokens[place],
+        claim_hash = handed_out.token,
         claimed_by = ($1::bigint[])[1],
-        worker_id = workers[place],
+        worker_id = handed_out.worker,
         lease_until = now + make_interval(secs => $11::double precision),
         visible_at = CASE
             WHEN claim_attempts + 1 >= max_attempts THEN 'infinity'
             ELSE now + make_interval(
                 secs => $11::double precision + backoff_base * 2.0 ^ (claim_attempts + 1) + 2 * random())
         END
-    FROM placed, wanted, clock
-    WHERE intents.id = placed.id
-    RETURNING items[place] AS item, intents.id, namespace, goal, claim_attempts, priority, target_worker,
-        required_capability, intents.payload_day, placed.lane, placed.visible_at AS stood_at
+    FROM handed_out, clock
+    WHERE intents.id = handed_out.id
+    RETURNING handed_out.item, intents.id, namespace, goal, claim_attempts, priority, target_worker,
+        required_capability, intents.payload_day, handed_out.lane, handed_out.stood_at
 )
-SELECT verdicts, now, (SELECT count(*) FROM placed) < (SELECT least(count, (SELECT count(*) FROM front)) FROM wanted) AS short, NULL::integer AS item, NULL::uuid AS id, NULL::text AS namespace, NULL::text AS goal,
+SELECT verdicts, now,
+       (SELECT count FROM placed) < (SELECT least(count, (SELECT count(*) FROM front)) FROM wanted) AS short, NULL::integer AS item, NULL::uuid AS id, NULL::text AS namespace, NULL::text AS goal,
        NULL::smallint AS claim_attempts, NULL::smallint AS priority, NULL::text AS target_worker,
        NULL::text AS required_capability, NULL::text AS payload_day, NULL::bigint AS lane, NULL::timestamptz AS stood_at,
        NULL::bytea AS payload
