@@ -71,6 +71,20 @@ impl ClientRequest {
         self.idempotency_of(request, None, &self.body)
     }
 
+    /// The header, if it is good.
+    ///
+    /// # Errors
+    /// `invalid_request` when it is empty or too long.
+    #[allow(clippy::unused_self, reason = "what a client sends is asked of its request")]
+    pub fn idempotency_key<'a>(&self, request: &'a HttpRequest) -> Result<Option<&'a [u8]>> {
+        let Some(value) = request.headers().get(headers::IDEMPOTENCY_KEY) else { return Ok(None) };
+        let key = value.as_bytes();
+        if key.is_empty() || key.len() > IDEMPOTENCY_KEY_MAX {
+            return Err(Error::invalid(format!("An Idempotency-Key has 1 to {IDEMPOTENCY_KEY_MAX} bytes.")));
+        }
+        Ok(Some(key))
+    }
+
     /// The idempotency key of one of the many things that this request brings: its number belongs to the key.
     ///
     /// # Errors
@@ -81,11 +95,7 @@ impl ClientRequest {
         number: Option<usize>,
         body: &[u8],
     ) -> Result<Option<Idempotency>> {
-        let Some(value) = request.headers().get(headers::IDEMPOTENCY_KEY) else { return Ok(None) };
-        let key = value.as_bytes();
-        if key.is_empty() || key.len() > IDEMPOTENCY_KEY_MAX {
-            return Err(Error::invalid(format!("An Idempotency-Key has 1 to {IDEMPOTENCY_KEY_MAX} bytes.")));
-        }
+        let Some(key) = self.idempotency_key(request)? else { return Ok(None) };
         let body = std::str::from_utf8(body).map_err(|_| Error::invalid("The body is not UTF-8."))?;
         let body = json::canonical(body).map_err(|_| Error::invalid("The body is nested too deeply."))?;
         let number = number.map(|number| number.to_be_bytes());

@@ -101,8 +101,13 @@ fn wait(http: &HttpRequest, query: &Query) -> Result<(Duration, bool)> {
         .headers()
         .get_all(PREFER)
         .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split([',', ';']))
-        .find_map(|preference| preference.trim().strip_prefix("wait=")?.trim().parse::<u64>().ok());
+        .flat_map(|value| value.split(','))
+        // What follows a semicolon are parameters of the preference.
+        .filter_map(|preference| preference.split(';').next()?.split_once('='))
+        .find_map(|(name, value)| {
+            let is_wait = name.trim().eq_ignore_ascii_case("wait");
+            if is_wait { value.trim().trim_matches('"').parse::<u64>().ok() } else { None }
+        });
     // A preference is no order: what is longer than may be is as long as may be.
     let most = u64::try_from(*limits::WAIT.end()).map_err(Error::fault)?;
     Ok((Duration::from_secs(preferred.unwrap_or(0).min(most)), preferred.is_some()))

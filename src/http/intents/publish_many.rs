@@ -45,6 +45,7 @@ struct Body<'a> {
     ),
 )]
 pub async fn publish_many(state: Shared, http: HttpRequest, request: ClientRequest) -> Result<HttpResponse> {
+    request.idempotency_key(&http)?;
     let body: Body<'_> = body::object(&request.body)?;
     let elements = elements(body.intents, "intents")?;
     let read = |element: &RawValue| publish::read(&request, element.get().as_bytes(), state.limits.max_payload);
