@@ -42,13 +42,12 @@ impl Store {
         self.transact(admission, async |tx| {
             let mut decided = fail(tx, claims, generation).await?;
             if tx.maybe_done() {
-                for (id, state) in before.borrow().iter() {
-                    decided.entry(*id).or_insert(*state);
+                for (item, state) in before.borrow().iter() {
+                    decided.entry(*item).or_insert(*state);
                 }
             }
             before.borrow_mut().clone_from(&decided);
-            // A claim that is named twice can be failed once.
-            Ok(claims.iter().map(|(claim, _)| decided.remove(&claim.id.0).ok_or_else(claim_over)).collect())
+            Ok((0..claims.len()).map(|item| decided.remove(&item).ok_or_else(claim_over)).collect())
         })
         .await
     }
@@ -67,16 +66,22 @@ impl Store {
     }
 }
 
-/// Fails those of the claims that are held, and says what becomes of each.
-async fn fail(tx: &Tx<'_>, claims: &[(HeldClaim, String)], generation: Generation) -> Result<HashMap<Uuid, State>> {
+/// Fails those of the claims that are held, and says what becomes of each, by its number. One that is named twice is failed once.
+async fn fail(tx: &Tx<'_>, claims: &[(HeldClaim, String)], generation: Generation) -> Result<HashMap<usize, State>> {
     let ids: Vec<Uuid> = claims.iter().map(|(claim, _)| claim.id.0).collect();
     let tokens: Vec<Option<Uuid>> = claims.iter().map(|(claim, _)| claim.token).collect();
     let Some((first, _)) = claims.first() else { return Ok(HashMap::new()) };
     let statement = tx.prepare_cached(statements::LOCK_CLAIM).await?;
     let rows = tx.query(&statement, &[&ids, &tokens, &first.tenant]).await?;
     let (mut decided, mut open, mut dead) = (HashMap::new(), Failures::default(), Failures::default());
+    let mut last = None;
     for row in rows {
-        let id: Uuid = row.try_get("id")?;
+        let (id, item): (Uuid, i64) = (row.try_get("id")?, row.try_get("item")?);
+        if last.replace(id) == Some(id) {
+            continue;
+        }
+        let item = usize::try_from(item - 1).map_err(Error::fault)?;
+        let (_, error) = claims.get(item).ok_or_else(|| Error::fault("a claim was locked that nobody named"))?;
         let next = after_failure(
             generation,
             row.try_get("has_retry_policy")?,
@@ -87,12 +92,9 @@ async fn fail(tx: &Tx<'_>, claims: &[(HeldClaim, String)], generation: Generatio
             AfterFailure::Requeue => (State::Open, &mut open),
             AfterFailure::Bury => (State::Dead, &mut dead),
         };
-        if decided.insert(id, state).is_none()
-            && let Some((_, error)) = claims.iter().find(|(claim, _)| claim.id.0 == id)
-        {
-            failures.ids.push(id);
-            failures.errors.push(error);
-        }
+        decided.insert(item, state);
+        failures.ids.push(id);
+        failures.errors.push(error);
     }
     for (failures, text) in [(open, statements::REQUEUE), (dead, statements::BURY)] {
         if !failures.ids.is_empty() {
