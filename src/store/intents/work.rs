@@ -118,7 +118,9 @@ pub(super) async fn look(
     let rows = run(store, client, |statements| statements.claim.text(one_goal), &parameters).await?;
     let wanted: Vec<(usize, usize)> = wanted().map(|(number, _, token)| (number as usize - 1, token)).collect();
     let (found, stood) = read(&rows, look.asks.len(), &wanted).map_err(Failure::Refused)?;
-    let drained = !found.short && stood.places.len() < wanted.len();
+    // Those who were refused or left out have taken nothing, whatever is there.
+    let let_in = wanted.iter().filter(|(ask, _)| found.verdicts[*ask] == Verdict::LetIn).count();
+    let drained = !found.short && stood.places.len() < let_in;
     store.marks.note(reach.goal.is_some(), &own, &public, stood.now, &stood.places, drained);
     Ok(found)
 }
