@@ -1,7 +1,7 @@
 //! Claiming. Claims that reach for the same are one statement, each with the intents that stood first when its turn came;
 //! claims of different kinds go down one connection together and are committed together.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use deadpool_postgres::Object;
 use futures_util::future::{BoxFuture, join_all, join3};
@@ -144,13 +144,14 @@ async fn claim(
     again: bool,
 ) -> std::result::Result<Vec<Result<Vec<Lease>>>, Failure> {
     let mut progress: Vec<Progress> = requests.iter().map(|_| Progress::default()).collect();
-    let mut kinds: HashMap<i64, Vec<Ask>> = HashMap::new();
+    // By tenant: several looks are one transaction, and another replica's must lock the same rate windows in the same order.
+    let mut kinds: BTreeMap<(i64, i64), Vec<Ask>> = BTreeMap::new();
     for (number, (request, progress)) in requests.iter().zip(&mut progress).enumerate() {
         if again {
             progress.leases = work::lost(client, request).await?;
         }
         if progress.leases.is_empty() {
-            kinds.entry(request.turn()).or_default().push(Ask::first(number, request));
+            kinds.entry((request.tenant, request.turn())).or_default().push(Ask::first(number, request));
         }
     }
     let looks: Vec<Look> = kinds.into_values().map(|asks| Look { asks, aim: Aim::Anyone, ahead: AHEAD }).collect();
