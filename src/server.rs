@@ -152,6 +152,9 @@ fn serve_bus(state: &Data<State>, config: &Config, listener: TcpListener) -> Res
         App::new().app_data(state.clone()).wrap(from_fn(envelope::wrap)).configure(routes::configure)
     })
     .disable_signals()
+    // Who has hung up does not wait any more: his handler ends, and what it was about to get goes to others. Otherwise a claim
+    // that waits would outlive its client by up to a minute and take an intent with it.
+    .h1_allow_half_closed(false)
     .keep_alive(config.listen.keep_alive)
     .client_request_timeout(config.limits.request_timeout)
     .shutdown_timeout(config.listen.shutdown.as_secs());
