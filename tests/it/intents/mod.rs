@@ -1,5 +1,6 @@
 //! Intents, as clients publish, claim, finish and look at them.
 
+mod batches;
 mod claim;
 mod eligibility;
 mod extend;
@@ -10,3 +11,5 @@ mod order;
 mod publish;
 mod result;
 mod status;
+mod together;
+mod waiting;

@@ -1,5 +1,6 @@
 //! The statements themselves, on the migrated schema.
 
+mod marks;
 mod migrations;
 mod periods;
 mod prepare;

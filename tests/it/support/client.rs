@@ -51,6 +51,12 @@ impl Client {
         Self { headers, ..self.clone() }
     }
 
+    /// The same with the headers that sign one request, which can be sent as often as one likes and is let in once.
+    pub(crate) fn signed_once(&self, method: &str, target: &str, body: &str, timestamp: i64) -> Self {
+        let headers = sign_as(self.api_key(), method, target, body.as_bytes(), timestamp, &nonce());
+        headers.iter().fold(self.clone(), |client, (name, value)| client.with(name, value))
+    }
+
     /// Sends a request with a body of these bytes.
     pub(crate) async fn send(&self, method: &str, target: &str, body: impl Into<Bytes>) -> Answer {
         let what = format!("{method} {target}");
@@ -116,6 +122,49 @@ impl Client {
     pub(crate) async fn finish(&self, verb: &str, claim: &Claim, mut fields: Value) -> Answer {
         fields["claim_token"] = json!(claim.token);
         self.post(&format!("/{verb}/{}", claim.id), fields).await
+    }
+
+    /// `POST /intents`
+    pub(crate) async fn publish_many(&self, intents: &[Value]) -> Answer {
+        self.post("/intents", json!({"intents": intents})).await
+    }
+
+    /// `POST /intents`, all of which have to be stored, and the new ids.
+    pub(crate) async fn published_many(&self, intents: &[Value]) -> Vec<String> {
+        let id = |outcome: &Value| outcome["id"].as_str().unwrap_or_else(|| panic!("{outcome}")).to_owned();
+        self.publish_many(intents).await.outcomes().iter().map(id).collect()
+    }
+
+    /// `POST /claim` of at most so many intents of one goal.
+    pub(crate) async fn claim_many(&self, goal: &str, limit: usize) -> Vec<Claim> {
+        let answer = self.post(&format!("/claim?goal={goal}&limit={limit}"), "").await;
+        if answer.status == 204 { Vec::new() } else { answer.claims() }
+    }
+
+    /// `POST /claim` of one goal that waits for so many seconds.
+    pub(crate) async fn claim_waiting(&self, goal: &str, seconds: u32) -> Answer {
+        self.post(&format!("/claim?goal={goal}&wait={seconds}"), "").await
+    }
+
+    /// `POST /fulfill` of all these with one result.
+    pub(crate) async fn fulfill_many(&self, claims: &[Claim], result: Value) -> Answer {
+        self.finish_many("fulfill", claims, &json!({"result": result})).await
+    }
+
+    /// `POST /fail` of all these with one error.
+    pub(crate) async fn fail_many(&self, claims: &[Claim], error: &str) -> Answer {
+        self.finish_many("fail", claims, &json!({"error": error})).await
+    }
+
+    /// `POST /{verb}` of these claims, each with these fields.
+    pub(crate) async fn finish_many(&self, verb: &str, claims: &[Claim], fields: &Value) -> Answer {
+        let named = claims.iter().map(|claim| {
+            let mut element = fields.clone();
+            element["id"] = json!(claim.id);
+            element["claim_token"] = json!(claim.token);
+            element
+        });
+        self.post(&format!("/{verb}"), json!({"claims": named.collect::<Vec<_>>()})).await
     }
 
     /// `POST /fulfill/{id}` with a result.
@@ -243,6 +292,14 @@ pub(crate) struct Claim {
     pub(crate) body: Value,
 }
 
+impl Claim {
+    #[track_caller]
+    fn read(body: Value) -> Self {
+        let text = |name: &str| body[name].as_str().unwrap_or_else(|| panic!("no {name} in {body}")).to_owned();
+        Self { id: text("id"), token: text("claim_token"), body }
+    }
+}
+
 /// An answer of the bus.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
@@ -289,9 +346,20 @@ impl Answer {
     /// A claim must have found something.
     #[track_caller]
     pub(crate) fn claim(&self) -> Claim {
+        Claim::read(self.expect(200))
+    }
+
+    /// A claim of many must have found something.
+    #[track_caller]
+    pub(crate) fn claims(&self) -> Vec<Claim> {
         let body = self.expect(200);
-        let text = |name: &str| body[name].as_str().unwrap_or_else(|| panic!("no {name} in {body}")).to_owned();
-        Claim { id: text("id"), token: text("claim_token"), body }
+        body["intents"].as_array().expect("a list").iter().cloned().map(Claim::read).collect()
+    }
+
+    /// What became of each element of a batch.
+    #[track_caller]
+    pub(crate) fn outcomes(&self) -> Vec<Value> {
+        self.expect(200)["outcomes"].as_array().expect("a list").clone()
     }
 
     /// A header's value.

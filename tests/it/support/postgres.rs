@@ -83,6 +83,14 @@ impl TestDb {
         }
     }
 
+    /// Waits until so many requests of tenants have been let in, each with what it does committed: they count in the minute.
+    pub(crate) async fn have_asked(&self, requests: i64) {
+        let sql = "SELECT coalesce(sum(hit), 0)::bigint FROM rate_windows, unnest(hits) AS hit";
+        while self.value::<i64>(sql, &[]).await < requests {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// How many rows a table has.
     pub(crate) async fn count(&self, table: &str) -> i64 {
         self.value(&format!("SELECT count(*) FROM {table}"), &[]).await
