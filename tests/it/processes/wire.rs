@@ -56,6 +56,11 @@ impl Connection {
         self.0.get_mut().write_all(bytes)
     }
 
+    /// Waits until something has come, be it the end.
+    pub(super) fn wait_for_answer(&self) {
+        let _ = self.0.get_ref().peek(&mut [0]);
+    }
+
     /// Says that nothing more will be sent.
     pub(super) fn end_sending(&self) -> io::Result<()> {
         self.0.get_ref().shutdown(Shutdown::Write)
