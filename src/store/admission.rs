@@ -93,6 +93,11 @@ impl Columns {
         columns
     }
 
+    /// Whether any request has a limit.
+    pub(super) fn are_limited(&self) -> bool {
+        self.rate_limits.iter().any(Option::is_some) || self.tenants.iter().any(|tenant| *tenant != 0)
+    }
+
     pub(super) fn parameters(&self) -> [&(dyn ToSql + Sync); 4] {
         [&self.tenants, &self.nonces, &self.timestamps, &self.rate_limits]
     }

@@ -71,10 +71,16 @@ statements! {
 static MADE: LazyLock<Vec<(&str, &String)>> = LazyLock::new(|| {
     vec![
         ("admission/admit.sql", &AT_ANY_TIME.admit),
-        ("intents/publish.sql", &AT_ANY_TIME.publish),
-        ("intents/fulfill.sql", &AT_ANY_TIME.fulfill),
-        ("intents/claim.sql, one goal", &AT_ANY_TIME.claim.goal),
-        ("intents/claim.sql, any goal", &AT_ANY_TIME.claim.any),
+        ("intents/publish.sql", &AT_ANY_TIME.publish[3]),
+        ("intents/publish.sql, without limits", &AT_ANY_TIME.publish[1]),
+        ("intents/publish.sql, without keys", &AT_ANY_TIME.publish[2]),
+        ("intents/publish.sql, without both", &AT_ANY_TIME.publish[0]),
+        ("intents/fulfill.sql", &AT_ANY_TIME.fulfill[1]),
+        ("intents/fulfill.sql, without limits", &AT_ANY_TIME.fulfill[0]),
+        ("intents/claim.sql, one goal", &AT_ANY_TIME.claim[1].goal),
+        ("intents/claim.sql, any goal", &AT_ANY_TIME.claim[1].any),
+        ("intents/claim.sql, one goal, without limits", &AT_ANY_TIME.claim[0].goal),
+        ("intents/claim.sql, any goal, without limits", &AT_ANY_TIME.claim[0].any),
         ("intents/find_claims.sql, one goal", &FIND_CLAIMS.goal),
         ("intents/find_claims.sql, any goal", &FIND_CLAIMS.any),
         ("intents/first_due.sql, one goal", &FIRST_DUE.goal),
@@ -100,22 +106,61 @@ const AIMED: &str = "SELECT aimed.request FROM unnest($16::integer[], $17::bigin
 pub(crate) struct Admitting {
     /// Lets requests in that do nothing else in the same statement.
     pub(crate) admit: String,
-    pub(crate) publish: String,
-    pub(crate) fulfill: String,
-    pub(crate) claim: ByGoal,
+    publish: [String; 4],
+    fulfill: [String; 2],
+    claim: [ByGoal; 2],
 }
 
 impl Admitting {
     /// For one period, naming its partitions; or for any time, by the names of the whole tables.
     pub(crate) fn of(period: Option<Period>) -> Self {
-        let timed = |text: &str| at(text, period);
+        let made = |text: &str, left_out: &str, limits: bool, keys: bool| {
+            at(&parts(&admitted(text, left_out), &[("limits", limits), ("keys", keys)]), period)
+        };
+        let publish = |keys, limits| made(include_str!("intents/publish.sql"), NONE, limits, keys);
+        let fulfill = |limits| made(include_str!("intents/fulfill.sql"), NONE, limits, true);
+        let claim = |limits| ByGoal::of(&made(include_str!("intents/claim.sql"), AIMED, limits, true));
         Self {
-            admit: timed(&format!("{}SELECT verdicts FROM verdicts", ADMISSION.replace("{left_out}", NONE))),
-            publish: timed(&admitted(include_str!("intents/publish.sql"), NONE)),
-            fulfill: timed(&admitted(include_str!("intents/fulfill.sql"), NONE)),
-            claim: ByGoal::of(&timed(&admitted(include_str!("intents/claim.sql"), AIMED))),
+            admit: made("SELECT verdicts FROM verdicts", NONE, true, true),
+            publish: [publish(false, false), publish(true, false), publish(false, true), publish(true, true)],
+            fulfill: [false, true].map(fulfill),
+            claim: [false, true].map(claim),
         }
     }
+
+    /// `keys`: some have idempotency keys or new lanes. `limits`: some have limits.
+    pub(crate) fn publish(&self, keys: bool, limits: bool) -> &str {
+        &self.publish[usize::from(keys) + 2 * usize::from(limits)]
+    }
+
+    pub(crate) fn fulfill(&self, limits: bool) -> &str {
+        &self.fulfill[usize::from(limits)]
+    }
+
+    pub(crate) fn claim(&self, one_goal: bool, limits: bool) -> &str {
+        self.claim[usize::from(limits)].text(one_goal)
+    }
+}
+
+/// Leaves out the parts of a text whose condition does not hold: each part costs its start, also if it has nothing to do.
+fn parts(text: &str, conditions: &[(&str, bool)]) -> String {
+    let mut kept = String::with_capacity(text.len());
+    // Whether each of the parts that are open at this line is in.
+    let mut open: Vec<bool> = Vec::new();
+    for line in text.split_inclusive('\n') {
+        if let Some(name) = line.trim_end().strip_prefix("--if ") {
+            open.push(conditions.iter().any(|(condition, holds)| *condition == name && *holds));
+        } else if line.trim_end() == "--else" {
+            if let Some(is_in) = open.last_mut() {
+                *is_in = !*is_in;
+            }
+        } else if line.trim_end() == "--end" {
+            open.pop();
+        } else if open.iter().all(|is_in| *is_in) {
+            kept.push_str(line);
+        }
+    }
+    kept
 }
 
 /// Puts in the partitions of a period.
@@ -158,7 +203,7 @@ impl ByGoal {
 
 /// The statement that lets requests in and does what they ask for: the comment of its file, the admission, the rest.
 fn admitted(text: &str, left_out: &str) -> String {
-    let comment: usize = text.split_inclusive('\n').take_while(|line| line.starts_with("--")).map(str::len).sum();
+    let comment: usize = text.split_inclusive('\n').take_while(|line| line.starts_with("-- ") || line.trim_end() == "--").map(str::len).sum();
     let (comment, work) = text.split_at(comment);
     format!("{comment}{}{work}", ADMISSION.replace("{left_out}", left_out))
 }

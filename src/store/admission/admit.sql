@@ -4,6 +4,7 @@
 -- $1 tenants  $2 hashes of tenant and nonce (NULL: unsigned)  $3 signed timestamps, unix seconds (NULL: unsigned)
 -- $4 requests allowed in a minute (NULL: any number); one entry of each for each request, no nonce twice
 -- {left_out}: a query for the numbers of requests that are left out of this statement
+-- Between `--if limits` and `--end` stands what is left out when no request has a limit (then what stands after `--else` is in).
 -- {is_now}: whether this text is for this moment. Texts that name the partitions of one period spare the server to open all
 -- the others (60 us a statement); in another period they do nothing.
 --
@@ -38,15 +39,18 @@ WITH clock AS MATERIALIZED (
                    SELECT FROM {nonces_before} AS used
                    WHERE used.slot = ((number + 3) % 4)::smallint AND used.hash = asked.nonce
                ) THEN 2
+--if limits
                -- Stored below, where a conflict shows in any case; but what is replayed shall not use up the minute.
                WHEN allowed IS NOT NULL AND EXISTS (
                    SELECT FROM {nonces} AS used WHERE used.slot = (number % 4)::smallint AND used.hash = asked.nonce
                ) THEN 2
+--end
                ELSE 0
            END AS verdict
     FROM period,
          unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::integer[]) WITH ORDINALITY
              AS asked (tenant, nonce, signed_at, allowed, request)
+--if limits
 ), windows AS MATERIALIZED (
     SELECT tenant_id, seconds, hits
     FROM rate_windows
@@ -95,6 +99,10 @@ WITH clock AS MATERIALIZED (
         GROUP BY tenant
     ) AS fresh, period
     WHERE rate_windows.tenant_id = fresh.tenant
+--else
+), weighed AS MATERIALIZED (
+    SELECT request, nonce, verdict FROM asked
+--end
 ), stored AS (
     INSERT INTO {nonces} (slot, hash)
     SELECT (number % 4)::smallint, nonce

@@ -81,7 +81,8 @@ async fn fulfill(
     let kinds: Vec<Option<&str>> = each().map(|(_, (_, of))| of.as_ref().map(|(_, kind)| *kind)).collect();
     let mut parameters: Vec<&(dyn ToSql + Sync)> = admissions.parameters().to_vec();
     parameters.extend([&numbers as &(dyn ToSql + Sync), &ids, &tokens, &results, &kinds]);
-    let rows = run(store, client, |statements| &statements.fulfill, &parameters).await?;
+    let limits = admissions.are_limited();
+    let rows = run(store, client, |statements| statements.fulfill(limits), &parameters).await?;
 
     // From here on it has been done: whatever fails now concerns one request, and none is run again.
     let (first, rows) = rows.split_first().ok_or_else(|| Error::fault("a fulfilment has brought no verdicts"))?;

@@ -90,11 +90,12 @@ async fn publish(
     let pairs = store.lanes_in_use.unknown(columns.pairs());
     let admissions = Columns::of(requests.iter().map(|request| &request.admission));
     let max_open: Vec<i64> = requests.iter().map(|request| request.max_open.unwrap_or(i64::MAX)).collect();
+    let (keys, limits) = (!pairs.is_empty() || columns.key.iter().any(Option::is_some), admissions.are_limited());
     let (lanes, priorities): (Vec<i64>, Vec<i16>) = pairs.iter().copied().unzip();
     let mut parameters: Vec<&(dyn ToSql + Sync)> = admissions.parameters().to_vec();
     parameters.extend(columns.parameters());
     parameters.extend([&max_open as &(dyn ToSql + Sync), &lanes, &priorities]);
-    let rows = match run(store, client, |statements| &statements.publish, &parameters).await {
+    let rows = match run(store, client, |statements| statements.publish(keys, limits), &parameters).await {
         // The lost first try has stored it.
         Err(error) if again && error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
             let mut answers = Vec::with_capacity(requests.len());

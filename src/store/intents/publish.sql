@@ -16,13 +16,17 @@
 -- lost transaction and then fails, as the id is taken.
 -- Intents of one statement are a microsecond apart, in the order in which they came, and none lies in the future.
 --
+-- Parts are left out when no tenant of the flight has limits, and when it has neither idempotency keys nor new lanes (--if).
 -- Indexes: primary keys of intents, quotas, idempotency_keys, lane_priorities and of one partition of payloads.
 -- Traps: quotas are locked before they are read, in ascending order. Idempotency keys are kept as nonces are (see admit.sql);
 -- the next period's slot is taken only with this one's. Where that one was taken by somebody else meanwhile, nothing of this
 -- may be committed: the division by zero.
+--if keys
 , day AS MATERIALIZED (
     SELECT floor(unix / 86400)::bigint AS number, unix - 86400 * floor(unix / 86400) >= 86370 AS ending FROM period
-), items AS MATERIALIZED (
+)
+--end
+, items AS MATERIALIZED (
     SELECT new.*, ($1::bigint[])[request] AS tenant
     FROM unnest(
         $5::integer[], $6::uuid[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::text[], $12::text[],
@@ -34,6 +38,9 @@
         required_capability, payload, reward, key, stands_for, item
     )
     WHERE (SELECT verdicts FROM verdicts)[request] = 0
+      -- Always true: every variant has the same parameters.
+      AND $24::bigint[] IS NOT NULL AND $25::bigint[] IS NOT NULL AND $26::smallint[] IS NOT NULL
+--if keys
 ), repeated AS MATERIALIZED (
     SELECT items.item, used.request_hash, used.intent_id
     FROM items, day, LATERAL (
@@ -44,6 +51,8 @@
         LIMIT 1
     ) AS used
     WHERE items.key IS NOT NULL
+--end
+--if limits
 ), held AS MATERIALIZED (
     SELECT tenant_id, open_intents
     FROM quotas
@@ -60,16 +69,25 @@
         UNION ALL
         SELECT item, tenant, 1, ($24::bigint[])[request]
         FROM items
-        WHERE tenant <> 0 AND item NOT IN (SELECT item FROM repeated)
+        WHERE tenant <> 0
+--if keys
+          AND item NOT IN (SELECT item FROM repeated)
+--end
     ) AS weighed
+--end
 ), outcomes AS MATERIALIZED (
     SELECT item, id, key, stands_for,
            CASE
+--if keys
                WHEN item IN (SELECT item FROM repeated) THEN 2
+--end
+--if limits
                WHEN item IN (SELECT item FROM placed_in_quota WHERE item > 0 AND NOT fits) THEN 1
-               ELSE 0
+--end
+               WHEN true THEN 0
            END AS outcome
     FROM items
+--if keys
 ), taken AS (
     INSERT INTO idempotency_keys (slot, hash, request_hash, intent_id)
     SELECT (number % 4)::smallint, key, stands_for, id
@@ -92,12 +110,15 @@
     ON CONFLICT (lane, priority) DO UPDATE
     SET used_at = clock_timestamp()
     WHERE kept.used_at < clock_timestamp() - interval '1 hour'
+--end
 ), accepted AS MATERIALIZED (
     SELECT items.*, now, (now AT TIME ZONE 'UTC')::date AS day,
            now - (cardinality($6::uuid[]) - items.item) * interval '1 microsecond' AS at
     FROM items, clock
     WHERE item NOT IN (SELECT item FROM outcomes WHERE outcome <> 0)
+--if keys
       AND (key IS NULL OR key IN (SELECT hash FROM taken))
+--end
 ), stored_intents AS (
     INSERT INTO intents (
         id, tenant_id, own_goal_lane, own_lane, public_goal_lane, public_lane, created_at, run_at, visible_at, payload_day,
@@ -109,23 +130,34 @@
     FROM accepted
 ), stored_payloads AS (
     INSERT INTO {payloads} (day, id, payload, reward) SELECT day, id, payload, reward FROM accepted
+--if limits
 ), quota AS (
     UPDATE quotas
     SET open_intents = quotas.open_intents + new.count
     FROM (SELECT tenant, count(*) AS count FROM accepted WHERE tenant <> 0 GROUP BY tenant) AS new
     WHERE quotas.tenant_id = new.tenant
+--end
 )
 SELECT verdicts,
+--if keys
        CASE
            WHEN (SELECT ending FROM day) AND (SELECT count(*) FROM ahead) < (SELECT count(*) FROM taken)
                THEN 1 / (0 * (SELECT count(*) FROM taken))
        END::integer AS outcome,
+--else
+       NULL::integer AS outcome,
+--end
        NULL::uuid AS id, NULL::uuid AS request_hash, NULL::uuid AS intent_id
 FROM verdicts
 UNION ALL
 SELECT NULL, 0, id, NULL, NULL FROM accepted
 UNION ALL
-SELECT NULL, outcome, id, (SELECT request_hash FROM repeated WHERE repeated.item = outcomes.item),
+SELECT NULL, outcome, id,
+--if keys
+       (SELECT request_hash FROM repeated WHERE repeated.item = outcomes.item),
        (SELECT intent_id FROM repeated WHERE repeated.item = outcomes.item)
+--else
+       NULL, NULL
+--end
 FROM outcomes
 WHERE outcome <> 0

@@ -61,8 +61,8 @@ pub(super) struct Found {
 
 /// Prepares what looks need.
 pub(super) async fn prepare(store: &Store, client: &Object) -> std::result::Result<(), Failure> {
-    for one_goal in [true, false] {
-        prepare_now(store, client, |statements| statements.claim.text(one_goal)).await?;
+    for (one_goal, limits) in [(true, true), (true, false), (false, true), (false, false)] {
+        prepare_now(store, client, |statements| statements.claim(one_goal, limits)).await?;
     }
     Ok(())
 }
@@ -114,8 +114,8 @@ pub(super) async fn look(
         &marks.marks,
         &look.ahead,
     ]);
-    let one_goal = reach.goal.is_some();
-    let rows = run(store, client, |statements| statements.claim.text(one_goal), &parameters).await?;
+    let (one_goal, limits) = (reach.goal.is_some(), admissions.are_limited());
+    let rows = run(store, client, |statements| statements.claim(one_goal, limits), &parameters).await?;
     let wanted: Vec<(usize, usize)> = wanted().map(|(number, _, token)| (number as usize - 1, token)).collect();
     let (found, stood) = read(&rows, look.asks.len(), &wanted).map_err(Failure::Refused)?;
     // Those who were refused or left out have taken nothing, whatever is there.
