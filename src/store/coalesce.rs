@@ -189,7 +189,10 @@ impl<R: Coalesced> Queue<R> {
             let heavy = items + more > FLIGHT_ITEMS || bytes + larger > FLIGHT_BYTES;
             if full || twice || (heavy && !jobs.is_empty()) {
                 later.push_back(turn);
-                if heavy { break } else { continue }
+                if heavy {
+                    break;
+                }
+                continue;
             }
             let Some(job) = self.pop(turn) else { continue };
             if job.answer.is_closed() {
@@ -242,7 +245,9 @@ fn settle<R: Coalesced>(store: &Store, jobs: Vec<Job<R>>) -> BoxFuture<'_, ()> {
                 }
             }
             Err(Failure::Refused(_)) if jobs.len() > 1 => {
-                join_all(jobs.into_iter().map(|job| settle(store, vec![job]))).await;
+                // Beside the next flight: those behind need not wait until each of these has met its lock or its timeout.
+                let store = store.clone();
+                tokio::spawn(async move { join_all(jobs.into_iter().map(|job| settle(&store, vec![job]))).await });
             }
             Err(Failure::Refused(error)) => {
                 if let Some(job) = jobs.into_iter().next() {

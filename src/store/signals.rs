@@ -80,7 +80,7 @@ impl Store {
 
     async fn signal_until_lost(&self, address: &Address, me: &str) -> Result<()> {
         let (client, mut connection) = address.connect_raw().await?;
-        let (heard, mut hears) = mpsc::unbounded_channel();
+        let (heard, mut incoming) = mpsc::unbounded_channel();
         let driven = async {
             let mut messages = pin!(stream::poll_fn(|context| connection.poll_message(context)));
             while let Some(message) = messages.next().await {
@@ -107,7 +107,7 @@ impl Store {
             }
         };
         let hearing = async {
-            while let Some(text) = hears.recv().await {
+            while let Some(text) = incoming.recv().await {
                 for (lanes, count) in read(me, &text) {
                     self.waiters.wake(lanes, count);
                 }

@@ -98,7 +98,7 @@ impl ClientRequest {
         let Some(key) = self.idempotency_key(request)? else { return Ok(None) };
         let body = std::str::from_utf8(body).map_err(|_| Error::invalid("The body is not UTF-8."))?;
         let body = json::canonical(body).map_err(|_| Error::invalid("The body is nested too deeply."))?;
-        let number = number.map(|number| number.to_be_bytes());
+        let number = number.map(usize::to_be_bytes);
         let (tenant, path) = (self.caller.tenant.to_be_bytes(), request.path().as_bytes());
         let mut parts: Vec<&[u8]> = vec![b"idempotency key", &tenant, path, key];
         parts.extend(number.as_ref().map(|number| &number[..]));

@@ -116,7 +116,12 @@ pub(super) async fn look(
     ]);
     let (one_goal, limits) = (reach.goal.is_some(), admissions.are_limited());
     let rows = run(store, client, |statements| statements.claim(one_goal, limits), &parameters).await?;
-    let wanted: Vec<(usize, usize)> = wanted().map(|(number, _, token)| (number as usize - 1, token)).collect();
+    let wanted: Vec<(usize, usize)> = look
+        .asks
+        .iter()
+        .enumerate()
+        .flat_map(|(number, ask)| ask.tokens.iter().map(move |token| (number, *token)))
+        .collect();
     let (found, stood) = read(&rows, look.asks.len(), &wanted).map_err(Failure::Refused)?;
     // Those who were refused or left out have taken nothing, whatever is there.
     let let_in = wanted.iter().filter(|(ask, _)| found.verdicts[*ask] == Verdict::LetIn).count();
