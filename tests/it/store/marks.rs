@@ -186,8 +186,8 @@ async fn on_a_random_walk_with_late_commits_retries_and_lost_leases_every_intent
         let mut claims = worker.claim_many("walk", 100 + numbers.below(500)).await;
         let lost = claims.split_off(claims.len() - claims.len().min(numbers.below(20)));
         let failed = claims.split_off(claims.len() - claims.len().min(numbers.below(20)));
-        for claim in claims.iter().filter(|claim| !unfinished.remove(&claim.id)) {
-            panic!("{} was claimed after it had ended", claim.id);
+        for claim in &claims {
+            assert!(unfinished.remove(&claim.id), "{} was claimed after it had ended", claim.id);
         }
         if !claims.is_empty() {
             worker.fulfill_many(&claims, json!(1)).await.outcomes();
