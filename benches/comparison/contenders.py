@@ -100,11 +100,17 @@ class Bus(Contender):
     needs = "bus"
     binary = BENCHES.parent / "target" / "release" / "intent-bus"
 
+    # Connections that publish and connections that work: single requests share statements, so there have to be many.
+    CONNECTIONS = 256
+    # A connection that sends batches keeps a replica as busy as hundreds that do not.
+    BATCH_CONNECTIONS = 4
+
     def __init__(self, name: str, replicas: int, signed: bool, batch: int = 1):
         super().__init__(name)
         self.replicas = replicas
         self.signed = signed
         self.batch = batch
+        self.connections = self.CONNECTIONS if batch == 1 else self.BATCH_CONNECTIONS
 
     def run(self, postgres, database, seconds, begin):
         secret = secrets.token_hex(16)
@@ -119,7 +125,8 @@ class Bus(Contender):
             begin()
             before = sum(processes.cpu_seconds(process.pid) for process in started)
             command = [self.binary, "bench", "--url", ",".join(urls), "--key", secret, "--seconds", seconds]
-            command += ["--warmup", 0, "--batch", self.batch, "--sign" if self.signed else "--no-sign", "--json"]
+            command += ["--publishers", self.connections, "--workers", self.connections]
+            command += ["--window", max(2000, 40 * self.batch), "--warmup", 0, "--batch", self.batch, "--sign" if self.signed else "--no-sign", "--json"]
             output, cpu = processes.run(command, seconds + PATIENCE)
             server = sum(processes.cpu_seconds(process.pid) for process in started) - before
         finally:

@@ -7,6 +7,7 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use deadpool_postgres::Object;
@@ -27,6 +28,11 @@ const FLIGHT_TURNS: usize = 64;
 const WAITING_ITEMS: usize = 20_000;
 /// Bytes likewise.
 const WAITING_BYTES: usize = 64 << 20;
+
+/// Longest time for which a request waits for its answer: one try of its own flight, and a second after a lost answer.
+const ANSWERED_IN: Duration = Duration::from_secs(20);
+/// For a second try. Whoever has let the first one wait so long seldom answers the second.
+const PATIENCE_AGAIN: Duration = Duration::from_secs(5);
 
 /// A kind of request that can be served together with others of its kind.
 pub(super) trait Coalesced: Sized + Send + Sync + 'static {
@@ -66,13 +72,15 @@ pub(super) enum Failure {
     Refused(Error),
     /// The connection ended or hung: nobody knows what was done.
     Lost,
+    /// There was no connection.
+    Away(Error),
 }
 
 impl Failure {
     /// As an error, for what is not tried again.
     pub(super) fn into_error(self) -> Error {
         match self {
-            Self::Refused(error) => error,
+            Self::Refused(error) | Self::Away(error) => error,
             Self::Lost => Error::busy("the answer of the database was lost"),
         }
     }
@@ -127,7 +135,11 @@ impl<R: Coalesced> Coalescer<R> {
             let (queue, store) = (Arc::clone(self), store.clone());
             self.runtime.spawn(async move { queue.fly(&store).await });
         }
-        answered.await.unwrap_or_else(|_| Err(Error::busy("the flight of a request has ended without an answer")))
+        match tokio::time::timeout(ANSWERED_IN, answered).await {
+            Ok(answer) => answer.unwrap_or_else(|_| Err(Error::busy("a flight has ended without an answer"))),
+            // Dropping the way back takes it out of the queue, or has undone what can be undone.
+            Err(_) => Err(Error::busy("the database does not answer")),
+        }
     }
 
     /// Rows that wait for a flight.
@@ -254,13 +266,16 @@ fn settle<R: Coalesced>(store: &Store, jobs: Vec<Job<R>>) -> BoxFuture<'_, ()> {
                     let _ = job.answer.send(Err(error));
                 }
             }
-            Err(Failure::Lost) => {
-                for job in jobs {
-                    let _ = job.answer.send(Err(Error::busy("the answer of the database was lost twice")));
-                }
-            }
+            Err(Failure::Lost) => busy(jobs, "the answer of the database was lost twice"),
+            Err(Failure::Away(error)) => busy(jobs, &error.internal().unwrap_or_default()),
         }
     })
+}
+
+fn busy<R: Coalesced>(jobs: Vec<Job<R>>, why: &str) {
+    for job in jobs {
+        let _ = job.answer.send(Err(Error::busy(why)));
+    }
 }
 
 /// One try on a connection of the pool, which is given up if it does not answer.
@@ -269,8 +284,9 @@ async fn attempt<R: Coalesced>(
     requests: &[&R],
     again: bool,
 ) -> std::result::Result<Vec<Result<R::Answer>>, Failure> {
-    let client = store.client().await?;
-    if let Ok(outcome) = tokio::time::timeout(PATIENCE, R::attempt(store, &client, requests, again)).await {
+    let client = store.client().await.map_err(Failure::Away)?;
+    let patience = if again { PATIENCE_AGAIN } else { PATIENCE };
+    if let Ok(outcome) = tokio::time::timeout(patience, R::attempt(store, &client, requests, again)).await {
         return outcome;
     }
     drop(Object::take(client));

@@ -203,7 +203,11 @@ impl ByGoal {
 
 /// The statement that lets requests in and does what they ask for: the comment of its file, the admission, the rest.
 fn admitted(text: &str, left_out: &str) -> String {
-    let comment: usize = text.split_inclusive('\n').take_while(|line| line.starts_with("-- ") || line.trim_end() == "--").map(str::len).sum();
+    let comment: usize = text
+        .split_inclusive('\n')
+        .take_while(|line| line.starts_with("-- ") || line.trim_end() == "--")
+        .map(str::len)
+        .sum();
     let (comment, work) = text.split_at(comment);
     format!("{comment}{}{work}", ADMISSION.replace("{left_out}", left_out))
 }

@@ -1,7 +1,8 @@
 //! The network between the bus and Postgres, for tests that let it fail: it can go away, hang, and lose a COMMIT or the answer
-//! to one.
+//! to one. A statement that lets requests in and commits by itself counts as a COMMIT.
 
 use std::{
+    collections::HashSet,
     io,
     net::SocketAddr,
     sync::{Arc, Mutex},
@@ -150,7 +151,13 @@ async fn relay(
 ) -> io::Result<Option<BytesMut>> {
     let mut link = shared.link.subscribe();
     let (from_client, mut to_client) = split(client);
-    let mut messages = Messages { from: from_client, buffer: BytesMut::new(), started: false };
+    let mut messages = Messages {
+        from: from_client,
+        buffer: BytesMut::new(),
+        started: false,
+        admitting: HashSet::new(),
+        in_transaction: false,
+    };
     let mut answers = BytesMut::new();
     loop {
         up(&mut link).await;
@@ -158,7 +165,7 @@ async fn relay(
             _ = link.changed() => {}
             message = messages.next() => {
                 let message = message?;
-                let loss = if is_commit(&message) { shared.losses.lock().unwrap().pop() } else { None };
+                let loss = if messages.commits(&message) { shared.losses.lock().unwrap().pop() } else { None };
                 if loss == Some(Loss::CommitIsLate) {
                     return Ok(Some(message));
                 }
@@ -204,10 +211,39 @@ struct Messages {
     buffer: BytesMut,
     /// The startup message, which has no type, has gone by.
     started: bool,
+    /// Names of prepared statements that let requests in.
+    admitting: HashSet<Vec<u8>>,
+    in_transaction: bool,
 }
 
 impl Messages {
-    /// The next one, as its bytes. May be cancelled and called again.
+    /// Whether something is committed by this. Follows what goes by for it.
+    fn commits(&mut self, message: &[u8]) -> bool {
+        match message.first() {
+            Some(b'Q') => {
+                let text = message.get(5..).unwrap_or_default();
+                self.in_transaction = text.starts_with(b"BEGIN")
+                    || text.starts_with(b"START TRANSACTION")
+                    || (self.in_transaction && !text.starts_with(b"COMMIT") && !text.starts_with(b"ROLLBACK\0"));
+                text == b"COMMIT\0"
+            }
+            Some(b'P') => {
+                let name = message[5..].split(|byte| *byte == 0).next().unwrap_or_default();
+                if message.windows(8).any(|window| window == b"verdicts") {
+                    self.admitting.insert(name.to_vec());
+                }
+                false
+            }
+            // Begins with the portal's name, then comes the statement's.
+            Some(b'B') => {
+                let statement = message[5..].split(|byte| *byte == 0).nth(1).unwrap_or_default();
+                !self.in_transaction && self.admitting.contains(statement)
+            }
+            _ => false,
+        }
+    }
+
+    /// The next one, as its bytes; a statement that is executed with all that belongs to it. May be cancelled and called again.
     async fn next(&mut self) -> io::Result<BytesMut> {
         loop {
             if let Some(message) = self.split() {
@@ -219,12 +255,22 @@ impl Messages {
         }
     }
 
-    fn split(&mut self) -> Option<BytesMut> {
+    /// The length of the message that begins here, if all of it is there.
+    fn length(&self, at: usize) -> Option<usize> {
         let type_bytes = usize::from(self.started);
-        let mut length = self.buffer.get(type_bytes..type_bytes + 4)?;
+        let mut length = self.buffer.get(at + type_bytes..at + type_bytes + 4)?;
         let length = type_bytes + usize::try_from(length.get_u32()).expect("a length");
-        if self.buffer.len() < length {
-            return None;
+        (self.buffer.len() >= at + length).then_some(length)
+    }
+
+    fn split(&mut self) -> Option<BytesMut> {
+        let mut length = self.length(0)?;
+        if self.started && self.buffer[0] == b'B' {
+            let mut last = 0;
+            while self.buffer[last] != b'S' {
+                last = length;
+                length += self.length(length)?;
+            }
         }
         let message = self.buffer.split_to(length);
         if !self.started {
@@ -233,9 +279,4 @@ impl Messages {
         }
         Some(message)
     }
-}
-
-/// A simple query whose text is COMMIT.
-fn is_commit(message: &[u8]) -> bool {
-    message.first() == Some(&b'Q') && message.get(5..) == Some(b"COMMIT\0")
 }
