@@ -55,6 +55,8 @@ pub(super) enum Verdict {
     LeftOut,
     /// It is not the statement's time: it has done nothing.
     NotNow,
+    /// Another try of the same statement has done it.
+    DoneBefore,
 }
 
 impl Verdict {
@@ -66,7 +68,15 @@ impl Verdict {
         if codes.len() != requests {
             return Err(Error::fault("a statement has not judged every request"));
         }
-        let known = [Self::LetIn, Self::Stale, Self::Replayed, Self::RateLimited, Self::LeftOut, Self::NotNow];
+        let known = [
+            Self::LetIn,
+            Self::Stale,
+            Self::Replayed,
+            Self::RateLimited,
+            Self::LeftOut,
+            Self::NotNow,
+            Self::DoneBefore,
+        ];
         let verdict = |code: &i16| usize::try_from(*code).ok().and_then(|code| known.get(code)).copied();
         codes.iter().map(|code| verdict(code).ok_or_else(|| Error::fault(format!("unknown verdict {code}")))).collect()
     }
@@ -139,7 +149,7 @@ impl Admission {
                 let retry_after = seconds.and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(1);
                 Ok(Refusal::RateLimited { retry_after })
             }
-            Verdict::LetIn | Verdict::LeftOut | Verdict::NotNow => {
+            Verdict::LetIn | Verdict::LeftOut | Verdict::NotNow | Verdict::DoneBefore => {
                 Err(Error::fault("a request was neither let in nor refused"))
             }
         }

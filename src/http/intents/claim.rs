@@ -9,6 +9,7 @@ use actix_web::{
 use intent_bus_protocol::{headers, limits, names::is_label, wire};
 use serde_json::value::RawValue;
 use subtle::ConstantTimeEq;
+use uuid::Uuid;
 
 use crate::{
     domain::{
@@ -72,6 +73,7 @@ pub async fn claim(state: Shared, http: HttpRequest, request: ClientRequest) -> 
         tokens: tokens.iter().flatten().map(ClaimToken::hash).collect(),
         lease: f64::from(state.limits.claim_timeout),
         admission: request.admission,
+        round: Uuid::new_v4(),
     };
     let leases = state.store.claim_waiting(claim, wait).await?;
     let mut intents = Vec::with_capacity(leases.len());

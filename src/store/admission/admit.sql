@@ -9,7 +9,7 @@
 -- the others (60 us a statement); in another period they do nothing.
 --
 -- `verdicts` is one array, by the number of the request: 0 let in, 1 stale, 2 replayed, 3 rate limited, 4 left out, 5 all of
--- them, since it is not this text's time.
+-- them, since it is not this text's time, 6 all of them, since another try of the same was faster (claims only).
 -- An array, because a subscript costs the same however many rows there are. Sessions know no join but the nested loop (which
 -- for tables is a look into their index), so nothing here joins one row of many to one row of many.
 --
@@ -29,10 +29,25 @@ WITH clock AS MATERIALIZED (
            unix - 600 * floor(unix / 600) >= 570 AS ending,
            {is_now} AS is_now
     FROM (SELECT now, extract(epoch FROM now)::double precision AS unix FROM clock) AS at
+--if gate
+), gate AS (
+    -- Of several tries of the same statement one does something, also of those that arrive late.
+    INSERT INTO {nonces} (slot, hash)
+    SELECT (number % 4)::smallint, $22::uuid
+    FROM period
+    WHERE is_now AND $22::uuid IS NOT NULL AND NOT EXISTS (
+        SELECT FROM {nonces_before} AS used WHERE used.slot = ((number + 3) % 4)::smallint AND used.hash = $22::uuid
+    )
+    ON CONFLICT DO NOTHING
+    RETURNING hash
+--end
 ), asked AS MATERIALIZED (
     SELECT request::integer, tenant, nonce, allowed,
            CASE
                WHEN NOT is_now THEN 5
+--if gate
+               WHEN $22::uuid IS NOT NULL AND NOT EXISTS (SELECT FROM gate) THEN 6
+--end
                WHEN request::integer IN ({left_out}) THEN 4
                WHEN abs(unix - signed_at) > 300 THEN 1
                WHEN EXISTS (

@@ -47,6 +47,8 @@ pub struct Claim {
     pub tokens: Vec<Uuid>,
     /// Seconds.
     pub lease: f64,
+    /// New for each time that it is asked for, and the same when the answer to that was lost.
+    pub round: Uuid,
 }
 
 /// A claim that was made.
@@ -146,13 +148,8 @@ async fn claim(
     let mut progress: Vec<Progress> = requests.iter().map(|_| Progress::default()).collect();
     // By tenant: several looks are one transaction, and another replica's must lock the same rate windows in the same order.
     let mut kinds: BTreeMap<(i64, i64), Vec<Ask>> = BTreeMap::new();
-    for (number, (request, progress)) in requests.iter().zip(&mut progress).enumerate() {
-        if again {
-            progress.leases = work::lost(client, request).await?;
-        }
-        if progress.leases.is_empty() {
-            kinds.entry((request.tenant, request.turn())).or_default().push(Ask::first(number, request));
-        }
+    for (number, request) in requests.iter().enumerate() {
+        kinds.entry((request.tenant, request.turn())).or_default().push(Ask::first(number, request));
     }
     let looks: Vec<Look> = kinds.into_values().map(|asks| Look { asks, aim: Aim::Anyone, ahead: AHEAD }).collect();
     let found = together(store, client, requests, &looks).await?;
@@ -179,7 +176,17 @@ async fn claim(
         later = next;
     }
     let mut answers = Vec::with_capacity(requests.len());
-    for (request, progress) in requests.iter().zip(progress) {
+    for (request, mut progress) in requests.iter().zip(progress) {
+        if again && progress.leases.is_empty() && progress.refused.is_some() {
+            // By the lost first try, perhaps. What it has claimed is held by these tokens.
+            match work::lost(client, request).await {
+                Ok(leases) => progress.leases = leases,
+                Err(error) => progress.failed = Some(error.into_error()),
+            }
+            if !progress.leases.is_empty() || progress.refused == Some(Verdict::DoneBefore) {
+                progress.refused = None;
+            }
+        }
         answers.push(answer(client, request, progress, again).await);
     }
     Ok(answers)

@@ -10,6 +10,7 @@
 -- One entry for each intent wanted: $13 number of its request  $14 hash of its claim token  $15 worker (or NULL)
 -- $16 number of a request and $17 a lane of intents meant for its worker: the request is left out if there may be any
 -- $18 lanes, $19 priorities, $20 their low-water marks: nothing that is due stands at or before that moment
+-- $22 a number that only tries of this very statement share (NULL: there is one try)
 -- $21 so many more than are wanted are looked at, should others hold what stands in front
 --
 -- First row: the verdicts, the database's clock, and whether others held some of what was in front (then there may be more).

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
+use uuid::Uuid;
 
 use super::claim::{Claim, Lease};
 use crate::{
@@ -50,7 +51,8 @@ impl Store {
                 return Ok(leases);
             }
             let admission = Admission { tenant, ..Admission::default() };
-            next = Claim { admission, reach: reach.clone(), tenant, tokens: tokens.clone(), lease };
+            next =
+                Claim { admission, reach: reach.clone(), tenant, tokens: tokens.clone(), lease, round: Uuid::new_v4() };
         }
     }
 

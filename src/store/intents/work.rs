@@ -93,6 +93,9 @@ pub(super) async fn look(
     let workers: Vec<Option<&str>> =
         wanted().map(|(_, ask, _)| requests[ask.request].reach.worker.as_deref()).collect();
     let (aimed, aimed_lanes) = aimed_lanes(requests, look);
+    // Later looks are not tried again.
+    let first_look = look.aim == Aim::Anyone && look.asks.iter().all(|ask| !ask.admitted);
+    let gate: Option<Uuid> = first_look.then_some(request.round);
     let marks = store.marks.of(own.iter().chain(&public));
     let mut parameters: Vec<&(dyn ToSql + Sync)> = admissions.parameters().to_vec();
     parameters.extend([
@@ -113,6 +116,7 @@ pub(super) async fn look(
         &marks.priorities,
         &marks.marks,
         &look.ahead,
+        &gate,
     ]);
     let (one_goal, limits) = (reach.goal.is_some(), admissions.are_limited());
     let rows = run(store, client, |statements| statements.claim(one_goal, limits), &parameters).await?;
