@@ -16,10 +16,6 @@ use intent_bus::{
     telemetry::logging,
 };
 
-/// Half the cost of the system's allocator under load, for the same memory (docs/performance.md).
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// A job bus over plain HTTP: publish an intent here, execute it anywhere.
 #[derive(Parser)]
 #[command(version)]

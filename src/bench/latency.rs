@@ -16,8 +16,9 @@ use super::{
 };
 use crate::error::Result;
 
-/// How long the worker has been waiting at least when the intent is published.
-const WAITED: Duration = Duration::from_millis(20);
+/// How long the worker has been waiting at least when the intent is published. Longer than a bus keeps back a second signal for
+/// the same lanes: idle is what has not had work just now.
+const WAITED: Duration = Duration::from_millis(60);
 /// And by how much longer in each turn than in the one before, of 16 turns.
 const STEP: Duration = Duration::from_micros(2300);
 /// Between two polls where the bus does not hold them.

@@ -6,13 +6,17 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use crate::domain::lanes::{Aim, Lanes, Reach};
 
 /// The claims that wait on one replica.
 #[derive(Default)]
-pub(super) struct Waiters(Mutex<Waiting>);
+pub(super) struct Waiters {
+    waiting: Mutex<Waiting>,
+    /// Told when those who have come lately may look.
+    look: Notify,
+}
 
 #[derive(Default)]
 struct Waiting {
@@ -64,6 +68,23 @@ impl Waiters {
         Some(Waits { waiters: self, number, places, woken, used: false })
     }
 
+    /// Whether somebody waits already for all that this claim looks for: then there is nothing for it now.
+    pub(super) fn has_company(&self, places: &[Place]) -> bool {
+        let waiting = self.lock();
+        !places.is_empty()
+            && places.iter().all(|place| waiting.lanes.get(place).is_some_and(|numbers| !numbers.is_empty()))
+    }
+
+    /// Until those who have come lately may look.
+    pub(super) async fn may_look(&self) {
+        self.look.notified().await;
+    }
+
+    /// Lets those look who have come lately: all of them at once, so that they share a statement.
+    pub(super) fn let_look(&self) {
+        self.look.notify_waiters();
+    }
+
     /// Wakes at most `count` claims that these lanes are for, and says how many.
     pub(super) fn wake(&self, lanes: Lanes, count: usize) -> usize {
         let place = |lane, one_goal, public| Place { lane, one_goal, public };
@@ -109,7 +130,7 @@ impl Waiters {
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -130,9 +151,11 @@ impl Waiting {
 
 impl Waits<'_> {
     /// Until it is woken.
-    pub(super) async fn woken(mut self) {
-        let _ = (&mut self.woken).await;
-        self.used = true;
+    pub(super) async fn woken(&mut self) {
+        if !self.used {
+            let _ = (&mut self.woken).await;
+            self.used = true;
+        }
     }
 }
 

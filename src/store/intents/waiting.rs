@@ -1,4 +1,4 @@
-//! Claims that wait. Woken by what is published on this replica, by the signals of others, and by a look twice a second into
+//! Claims that wait. Woken by what is published on this replica, by the signals of others, and by a look every 0.6 to 0.7 s into
 //! all lanes that somebody waits for, in one statement, however many wait: what becomes due by itself (delays, backoffs, leases
 //! that end) sends no signal, and signals may be lost.
 
@@ -19,8 +19,8 @@ use crate::{
     },
 };
 
-/// Time between two looks, to which up to [`JITTER`] is added.
-const LOOK_EVERY: Duration = Duration::from_millis(450);
+/// Time between two looks, to which up to [`JITTER`] is added. At every other one newcomers look for themselves.
+const LOOK_EVERY: Duration = Duration::from_millis(600);
 const JITTER: Duration = Duration::from_millis(100);
 
 impl Store {
@@ -35,9 +35,15 @@ impl Store {
         let (reach, tenant, tokens, lease) =
             (request.reach.clone(), request.tenant, request.tokens.clone(), request.lease);
         let mut next = request;
+        // Those who wait already would have what is there. Newcomers look together, and not one by one.
+        let mut together = !wait.is_zero() && self.waiters.has_company(&places);
         loop {
             // Begun before the look, so that nothing is missed that comes in between.
-            let waits = if wait.is_zero() { None } else { self.waiters.wait(&reach) };
+            let mut waits = if wait.is_zero() { None } else { self.waiters.wait(&reach) };
+            if let Some(waits) = waits.as_mut().filter(|_| together) {
+                tokio::select! { () = waits.woken() => {}, () = self.waiters.may_look() => {} }
+                together = false;
+            }
             let leases = self.claim(next).await?;
             if !leases.is_empty() {
                 if waits.is_some() {
@@ -46,7 +52,7 @@ impl Store {
                 }
                 return Ok(leases);
             }
-            let Some(waits) = waits else { return Ok(leases) };
+            let Some(mut waits) = waits else { return Ok(leases) };
             if timeout_at(until, waits.woken()).await.is_err() || self.waiters.is_closed() {
                 return Ok(leases);
             }
@@ -58,11 +64,14 @@ impl Store {
 
     /// Looks for work that has become due, for as long as the process runs.
     pub async fn watch_for_waiting(&self) {
-        loop {
+        for look in 0_u64.. {
             let jitter = random_bytes::<1>().map_or(0, |[byte]| u32::from(byte));
             tokio::time::sleep(LOOK_EVERY + JITTER * jitter / 255).await;
             if let Err(error) = self.look_for_waiting().await {
                 tracing::debug!(?error, "cannot look for those who wait; the next look will");
+            }
+            if look % 2 == 0 {
+                self.waiters.let_look();
             }
         }
     }
