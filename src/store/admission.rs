@@ -85,7 +85,7 @@ impl Verdict {
 /// The first four parameters of every statement that lets requests in.
 #[derive(Default)]
 pub(super) struct Columns {
-    pub(super) tenants: Vec<i64>,
+    tenants: Vec<i64>,
     nonces: Vec<Option<Uuid>>,
     timestamps: Vec<Option<i64>>,
     rate_limits: Vec<Option<i32>>,

@@ -11,8 +11,8 @@ use super::{
 };
 use crate::error::{Error, ErrorCode, Result};
 
-/// For one transaction or one flight. The server cuts off each of its statements after 5 s, so whoever waits longer than this waits for a
-/// server that hangs or is cut off from us.
+/// For one transaction or one flight. The server cuts off each of its statements after 5 s, so whoever waits longer than this
+/// waits for a server that hangs or is cut off from us.
 pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The transaction of one admitted request.
