@@ -128,7 +128,7 @@ pub const SETTINGS: &[Setting] = &[
     plain("BUS_REQUEST_TIMEOUT_SECONDS", "15", "How long a client may take to send its request, 1 to 300 s."),
     plain(
         "BUS_CLEANUP_INTERVAL_SECONDS",
-        "5",
+        "15",
         "Pause between two passes of maintenance, 1 to 3600 s. Leases need none: they end by themselves.",
     ),
 ];

@@ -1,5 +1,6 @@
 //! Requests that arrive together are served together: while some are in Postgres the next ones gather, and go as one statement
-//! when a flight is free. An idle replica starts at once, with whatever is there; nobody waits for a batch to fill.
+//! when a flight is free. An idle replica starts at once, with whatever is there. Under load a flight waits for a moment until those
+//! are back who were just answered: two small flights cost more than one large one, and what they cost others wait for.
 //!
 //! What fails for a reason of the database's is tried again one by one, so that no request fails because of a neighbour. What
 //! got no answer is looked up and, if need be, done again. docs/decisions/0008-coalescing.md has why.
@@ -7,12 +8,15 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use deadpool_postgres::Object;
 use futures_util::future::{BoxFuture, join_all};
-use tokio::{runtime::Handle, sync::oneshot};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, oneshot},
+};
 use uuid::Uuid;
 
 use super::{Store, transaction::PATIENCE};
@@ -28,6 +32,15 @@ const FLIGHT_TURNS: usize = 64;
 const WAITING_ITEMS: usize = 20_000;
 /// Bytes likewise.
 const WAITING_BYTES: usize = 64 << 20;
+
+/// Requests of a flight from which on the next one waits until as many are there again as came with it and during it.
+const LOADED: usize = 4;
+/// Rows that are enough for a flight to leave.
+const ENOUGH_ITEMS: usize = 64;
+/// Longest time for which a flight waits, as many times what the last one took.
+const GATHER: u32 = 4;
+/// And whatever that took.
+const GATHER_AT_MOST: Duration = Duration::from_millis(8);
 
 /// Longest time for which a request waits for its answer: one try of its own flight, and a second after a lost answer.
 const ANSWERED_IN: Duration = Duration::from_secs(20);
@@ -107,6 +120,8 @@ struct Job<R: Coalesced> {
 /// Where the requests of a kind gather.
 pub(super) struct Coalescer<R: Coalesced> {
     queue: Mutex<Queue<R>>,
+    /// Enough have gathered for the flight that waits for it.
+    enough: Notify,
     runtime: Handle,
 }
 
@@ -118,19 +133,35 @@ struct Queue<R: Coalesced> {
     bytes: usize,
     /// A flight is under way, or about to take off. One of a kind at a time: two would both be smaller, and cost more.
     in_flight: bool,
+    /// The next flight waits for so many rows.
+    enough: usize,
 }
 
 impl<R: Coalesced> Coalescer<R> {
     /// An empty one. Its flights run on this runtime, whoever asks.
     pub(super) fn new(runtime: Handle) -> Arc<Self> {
-        let queue = Queue { turns: VecDeque::new(), waiting: HashMap::new(), items: 0, bytes: 0, in_flight: false };
-        Arc::new(Self { queue: Mutex::new(queue), runtime })
+        let queue = Queue {
+            turns: VecDeque::new(),
+            waiting: HashMap::new(),
+            items: 0,
+            bytes: 0,
+            in_flight: false,
+            enough: usize::MAX,
+        };
+        Arc::new(Self { queue: Mutex::new(queue), enough: Notify::new(), runtime })
     }
 
     /// Puts a request in and waits for its answer.
     pub(super) async fn ask(self: &Arc<Self>, store: &Store, request: R) -> Result<R::Answer> {
         let (answer, answered) = oneshot::channel();
-        let takes_off = self.lock().push(Job { request, answer })?;
+        let (takes_off, enough) = {
+            let mut queue = self.lock();
+            let takes_off = queue.push(Job { request, answer })?;
+            (takes_off, queue.is_enough())
+        };
+        if enough {
+            self.enough.notify_one();
+        }
         if takes_off {
             let (queue, store) = (Arc::clone(self), store.clone());
             self.runtime.spawn(async move { queue.fly(&store).await });
@@ -154,11 +185,16 @@ impl<R: Coalesced> Coalescer<R> {
             if jobs.is_empty() {
                 return;
             }
+            let (carried, began) = (jobs.len(), Instant::now());
             // A task of its own: should it panic, those behind it are served all the same.
             let store = store.clone();
             let flight = self.runtime.spawn(async move { settle(&store, jobs).await });
             if let Err(error) = flight.await {
                 tracing::error!(%error, "a flight has crashed");
+            }
+            if carried >= LOADED && self.lock().gathers(carried) {
+                let limit = GATHER_AT_MOST.min(GATHER * began.elapsed());
+                let _ = tokio::time::timeout(limit, self.enough.notified()).await;
             }
         }
     }
@@ -185,8 +221,26 @@ impl<R: Coalesced> Queue<R> {
         Ok(!std::mem::replace(&mut self.in_flight, true))
     }
 
+    /// Whether the flight that waits for more has enough now. Says so once.
+    fn is_enough(&mut self) -> bool {
+        let enough = self.items >= self.enough;
+        if enough {
+            self.enough = usize::MAX;
+        }
+        enough
+    }
+
+    /// Whether it is worth while to wait until more are there.
+    fn gathers(&mut self, carried: usize) -> bool {
+        let enough = (carried + self.items).min(ENOUGH_ITEMS);
+        let gathers = self.items < enough;
+        self.enough = if gathers { enough } else { usize::MAX };
+        gathers
+    }
+
     /// The next flight. Empty: nothing waits, and the last flight has landed.
     fn take(&mut self) -> Vec<Job<R>> {
+        self.enough = usize::MAX;
         let mut jobs: Vec<Job<R>> = Vec::new();
         let (mut items, mut bytes) = (0, 0);
         let mut once: HashSet<Uuid> = HashSet::new();

@@ -30,7 +30,7 @@ impl Idempotency {
     /// key that is under way at this moment. (Publishing takes keys in its own statement.)
     pub(super) async fn reserve(&self, tx: &Tx<'_>) -> Result<Reserved> {
         let statement = tx.prepare_cached(statements::IDEMPOTENCY_RESERVE).await?;
-        let row = tx.query_one(&statement, &[&self.key, &self.request, &None::<Uuid>]).await?;
+        let row = tx.query_one(&statement, &[&self.key, &self.request]).await?;
         if row.try_get("taken")? {
             return Ok(Reserved::First);
         }

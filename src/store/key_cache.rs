@@ -12,7 +12,7 @@ use super::{Store, keys::Key};
 use crate::error::{Error, Result};
 
 /// Time between two looks for changed keys.
-const LOOK_EVERY: Duration = Duration::from_millis(400);
+const LOOK_EVERY: Duration = Duration::from_millis(600);
 /// How long cached keys are believed after the last look that succeeded, counted from its beginning.
 const BELIEVED_FOR: Duration = Duration::from_millis(900);
 /// Keys kept; when there are more, all are forgotten and learnt again.

@@ -1,7 +1,8 @@
 //! Low-water marks: how far each lane has been claimed, so that a claim does not walk again over what is gone. Under a pinned
 //! xmin those index entries stay for as long as the pin does.
 //!
-//! A mark is a guess: where this replica claimed [`SLACK`] intents ago, or [`LATE`] before now where nothing is left. What is
+//! A mark is a guess: where this replica claimed [`SLACK`] intents ago, and at least [`LATE`] times what a claim takes before
+//! now. What is
 //! committed late, or given back by a transaction that rolled back, may stand before it. A look of its own, which asks for
 //! the first due intent of a lane whoever holds it, finds that again: at most [`LOOK_AT_MOST`] later if the commit was no later
 //! than [`SETTLED`], and a minute later in any case. docs/decisions/0009-low-water-marks.md has what was measured.
@@ -16,17 +17,22 @@ use super::{Store, statements};
 use crate::error::Result;
 
 /// Claims by which a mark stays behind.
-const SLACK: usize = 1000;
-/// How far a mark stays behind the clock in a lane that was found empty.
-const LATE: Duration = Duration::from_millis(100);
-/// Time after which a transaction has ended one way or the other: longer than the timeouts of any statement and any answer.
-const SETTLED: Duration = Duration::from_secs(20);
+const SLACK: usize = 128;
+/// How far a mark stays behind the clock, as many times what claims took of late: what others publish at this moment is not
+/// committed yet, and commits take as long for them as for us.
+const LATE: u32 = 4;
+/// The least and the most of that.
+const LATE_LEAST: Duration = Duration::from_millis(40);
+const LATE_MOST: Duration = Duration::from_secs(2);
+/// Time after which a transaction has ended one way or the other: longer than any statement may take. The few that take longer,
+/// of several statements, are found by the look from the beginning.
+const SETTLED: Duration = Duration::from_secs(6);
 /// Least time between two looks for what the marks have passed.
 const LOOK_AT_LEAST: Duration = Duration::from_millis(500);
 /// Longest time between two looks.
 const LOOK_AT_MOST: Duration = Duration::from_secs(5);
 /// A look may take one part in so many of the time.
-const LOOK_SHARE: u32 = 20;
+const LOOK_SHARE: u32 = 50;
 /// Time after which a look starts from the very beginning.
 const FROM_THE_BEGINNING: Duration = Duration::from_secs(60);
 /// A lane that nobody has claimed from for so long loses its mark.
@@ -43,6 +49,8 @@ struct Known {
     lanes: HashMap<i64, HashMap<i16, Lane>>,
     /// The latest time by the database's clock.
     now: Option<SystemTime>,
+    /// The longest time that a claim took of late. It fades with each claim.
+    took: Duration,
 }
 
 /// A lane at one priority.
@@ -62,6 +70,18 @@ pub(super) struct Stood {
     pub(super) lane: i64,
     pub(super) priority: i16,
     pub(super) at: SystemTime,
+}
+
+/// What a look for work has brought.
+pub(super) struct Looked {
+    /// The database's clock.
+    pub(super) now: SystemTime,
+    /// How long it took.
+    pub(super) took: Duration,
+    /// Where the intents stood that it has claimed.
+    pub(super) places: Vec<Stood>,
+    /// There was no more.
+    pub(super) drained: bool,
 }
 
 /// Marks as parameters of a claim.
@@ -89,22 +109,18 @@ impl Marks {
         columns
     }
 
-    /// Notes what a claim has taken, and whether it has left nothing.
-    pub(super) fn note(
-        &self,
-        one_goal: bool,
-        own: &[i64],
-        public: &[i64],
-        now: SystemTime,
-        places: &[Stood],
-        drained: bool,
-    ) {
+    /// Notes what a look has brought, by goal or for any, in these lanes.
+    pub(super) fn note(&self, one_goal: bool, own: &[i64], public: &[i64], look: &Looked) {
         let mut known = self.lock();
-        if known.now.is_some_and(|before| now + LATE < before) {
+        let Looked { now, took, places, drained } = look;
+        let now = *now;
+        if known.now.is_some_and(|before| now + LATE_LEAST < before) {
             // The database's clock was set back, or another server has taken over: new intents may stand before every mark.
             known.lanes.clear();
         }
         known.now = Some(now);
+        known.took = (*took).max(known.took - known.took / 64);
+        let settled = now - (LATE * known.took).clamp(LATE_LEAST, LATE_MOST);
         let followed: usize = known.lanes.values().map(HashMap::len).sum();
         for place in places {
             let lanes = known.lanes.entry(place.lane).or_default();
@@ -112,12 +128,12 @@ impl Marks {
                 continue;
             }
             let public = public.contains(&place.lane);
-            lanes.entry(place.priority).or_insert_with(|| Lane::new(one_goal, public)).pass(place.at);
+            lanes.entry(place.priority).or_insert_with(|| Lane::new(one_goal, public)).pass(place.at, settled);
         }
-        if drained {
+        if *drained {
             for lane in own.iter().chain(public) {
                 for marked in known.lanes.get_mut(lane).into_iter().flat_map(HashMap::values_mut) {
-                    marked.drain(now);
+                    marked.drain(settled);
                 }
             }
         }
@@ -141,18 +157,18 @@ impl Lane {
         Self { one_goal, public, passed: VecDeque::new(), mark: None, floor, used: Instant::now() }
     }
 
-    fn pass(&mut self, at: SystemTime) {
+    fn pass(&mut self, at: SystemTime, settled: SystemTime) {
         self.used = Instant::now();
         self.passed.push_back(at);
         if self.passed.len() > SLACK {
-            self.mark = self.passed.pop_front().max(self.mark);
+            self.mark = self.passed.pop_front().map(|at| at.min(settled)).max(self.mark);
         }
     }
 
-    fn drain(&mut self, now: SystemTime) {
+    fn drain(&mut self, settled: SystemTime) {
         if self.passed.len() >= SLACK {
             self.used = Instant::now();
-            self.mark = Some(now - LATE).max(self.mark);
+            self.mark = Some(settled).max(self.mark);
         }
     }
 

@@ -38,6 +38,7 @@ migrations! {
     4 "0004_key_value",
     5 "0005_totals",
     6 "0006_lanes_in_use",
+    7 "0007_narrow_order",
 }
 
 /// A migration that has been applied.

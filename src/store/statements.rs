@@ -115,7 +115,8 @@ impl Admitting {
     /// For one period, naming its partitions; or for any time, by the names of the whole tables.
     pub(crate) fn of(period: Option<Period>) -> Self {
         let made = |text: &str, left_out: &str, limits: bool, keys: bool| {
-            let conditions = [("limits", limits), ("keys", keys), ("gate", left_out == AIMED)];
+            let conditions =
+                [("limits", limits), ("keys", keys), ("outcomes", limits || keys), ("gate", left_out == AIMED)];
             at(&parts(&admitted(text, left_out), &conditions), period)
         };
         let publish = |keys, limits| made(include_str!("intents/publish.sql"), NONE, limits, keys);

@@ -118,8 +118,8 @@ fn wait(http: &HttpRequest, query: &Query) -> Result<(Duration, bool)> {
 /// A whole number of the query.
 fn whole(text: Option<&str>, name: &str, range: RangeInclusive<i32>) -> Result<Option<u64>> {
     text.map(|text| {
-        let number =
-            text.parse().ok().filter(|number| range.contains(number)).and_then(|number| u64::try_from(number).ok());
+        let number = text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten();
+        let number = number.filter(|number| range.contains(number)).and_then(|number| u64::try_from(number).ok());
         number.ok_or_else(|| {
             Error::invalid(format!("{name} must be a whole number from {} to {}.", range.start(), range.end()))
         })

@@ -1,7 +1,7 @@
 -- Takes an idempotency key for this request. `stored` without `taken`: somebody took it in the period that has just begun;
 -- then this transaction must not be committed.
 --
--- $1 hash of tenant, path and key  $2 hash of the canonical body  $3 the id that the first answer names (or NULL)
+-- $1 hash of tenant, path and key  $2 hash of the canonical body
 --
 -- Index: primary key of idempotency_keys. Periods of 86,400 s, kept as the nonces are (see admit.sql for the trap at the
 -- end of a period). The next period's slot is taken only with this one's: a key that was used earlier in this period is
@@ -17,15 +17,15 @@ WITH clock AS MATERIALIZED (
     FROM idempotency_keys, period
     WHERE idempotency_keys.slot = ((number + 3) % 4)::smallint AND idempotency_keys.hash = $1::uuid
 ), stored AS (
-    INSERT INTO idempotency_keys (slot, hash, request_hash, intent_id)
-    SELECT (number % 4)::smallint, $1::uuid, $2::uuid, $3::uuid
+    INSERT INTO idempotency_keys (slot, hash, request_hash)
+    SELECT (number % 4)::smallint, $1::uuid, $2::uuid
     FROM period
     WHERE NOT EXISTS (SELECT FROM seen)
     ON CONFLICT DO NOTHING
     RETURNING slot
 ), ahead AS (
-    INSERT INTO idempotency_keys (slot, hash, request_hash, intent_id)
-    SELECT ((number + 1) % 4)::smallint, $1::uuid, $2::uuid, $3::uuid
+    INSERT INTO idempotency_keys (slot, hash, request_hash)
+    SELECT ((number + 1) % 4)::smallint, $1::uuid, $2::uuid
     FROM period, stored
     WHERE ending
     ON CONFLICT DO NOTHING

@@ -109,15 +109,21 @@ impl Coalesced for Claim {
 
     /// Nobody took the answer: others may have what was claimed.
     async fn unheard(&self, store: &Store, answer: Result<Vec<Lease>>) {
-        let Ok(leases) = answer else { return };
-        let (ids, tokens): (Vec<Uuid>, Vec<Uuid>) =
-            leases.iter().map(|lease| (lease.claimed.id.0, self.tokens[lease.token])).unzip();
-        if ids.is_empty() {
-            return;
+        if let Ok(leases) = answer {
+            give_back(store, self, &leases).await;
         }
-        if let Err(error) = store.release(&ids, &tokens).await {
-            tracing::warn!(?error, "claims that nobody waited for stay until their leases end");
-        }
+    }
+}
+
+/// Undoes claims: others may have what they hold.
+async fn give_back(store: &Store, request: &Claim, leases: &[Lease]) {
+    let (ids, tokens): (Vec<Uuid>, Vec<Uuid>) =
+        leases.iter().map(|lease| (lease.claimed.id.0, request.tokens[lease.token])).unzip();
+    if ids.is_empty() {
+        return;
+    }
+    if let Err(error) = store.release(&ids, &tokens).await {
+        tracing::warn!(?error, "claims that nobody waited for stay until their leases end");
     }
 }
 
@@ -187,7 +193,7 @@ async fn claim(
                 progress.refused = None;
             }
         }
-        answers.push(answer(client, request, progress, again).await);
+        answers.push(answer(store, client, request, progress, again).await);
     }
     Ok(answers)
 }
@@ -240,7 +246,13 @@ fn note(progress: &mut [Progress], look: Look, found: Found) -> Vec<Look> {
     later
 }
 
-async fn answer(client: &Object, request: &Claim, progress: Progress, again: bool) -> Result<Vec<Lease>> {
+async fn answer(
+    store: &Store,
+    client: &Object,
+    request: &Claim,
+    progress: Progress,
+    again: bool,
+) -> Result<Vec<Lease>> {
     match progress {
         Progress { refused: None, failed: Some(error), .. } => Err(error),
         // The lost first try had found nothing to claim and stored no more than the nonce; so it is answered now.
@@ -248,8 +260,13 @@ async fn answer(client: &Object, request: &Claim, progress: Progress, again: boo
         Progress { refused: Some(refused), .. } => Err(request.admission.refusal(refused, client).await?.into()),
         Progress { mut leases, .. } => {
             leases.sort_by_key(|lease| lease.token);
-            work::find_payloads(client, &mut leases).await?;
-            Ok(leases)
+            match work::find_payloads(client, &mut leases).await {
+                Ok(()) => Ok(leases),
+                Err(error) => {
+                    give_back(store, request, &leases).await;
+                    Err(error)
+                }
+            }
         }
     }
 }

@@ -26,6 +26,8 @@
 --     takes. Where there is one place to look the index is walked with locks (only_pair). Where there are several, the first
 --     rows of all of them are merged without locks (front) and then locked in that order, no more than are wanted: locks on
 --     the heads of all lanes would hide them from every other claim.
+--   * Lanes are walked by `visible_at` alone, which is what their indexes hold. Only among what was found the rest of the
+--     order decides: two intents of the same microsecond, of which one is wanted, may come in any order.
 --   * A public intent stands in its publisher's own lane too: DISTINCT.
 --   * Lanes are hashes: what they stand for is compared once more on the rows that are locked.
 --   * Dead index entries before a low-water mark are not visited again; with a pinned xmin they stay for hours.
@@ -64,7 +66,7 @@
                 FROM intents
                 WHERE pairs.own AND {own} = pairs.lane AND priority = pairs.priority
                   AND visible_at <= (SELECT now FROM clock) AND visible_at > pairs.after
-                ORDER BY visible_at, claim_attempts, created_at, id
+                ORDER BY visible_at
                 LIMIT (SELECT count FROM wanted) + $21::bigint
             )
             UNION ALL
@@ -73,7 +75,7 @@
                 FROM intents
                 WHERE NOT pairs.own AND {public} = pairs.lane AND priority = pairs.priority
                   AND visible_at <= (SELECT now FROM clock) AND visible_at > pairs.after
-                ORDER BY visible_at, claim_attempts, created_at, id
+                ORDER BY visible_at
                 LIMIT (SELECT count FROM wanted) + $21::bigint
             )
         ) AS head
@@ -93,7 +95,7 @@
               AND namespace = $7 AND ($8::text IS NULL OR goal = $8)
               AND (target_worker IS NULL OR target_worker = ($15::text[])[1])
               AND (required_capability IS NULL OR required_capability = ANY ($9::text[]))
-            ORDER BY visible_at, claim_attempts, created_at, id
+            ORDER BY visible_at
             LIMIT (SELECT count FROM wanted)
             FOR UPDATE SKIP LOCKED
         ) AS own_rows
@@ -106,7 +108,7 @@
               AND namespace = $7 AND ($8::text IS NULL OR goal = $8)
               AND (target_worker IS NULL OR target_worker = ($15::text[])[1])
               AND (required_capability IS NULL OR required_capability = ANY ($9::text[]))
-            ORDER BY visible_at, claim_attempts, created_at, id
+            ORDER BY visible_at
             LIMIT (SELECT count FROM wanted)
             FOR UPDATE SKIP LOCKED
         ) AS public_rows
@@ -157,7 +159,8 @@
         required_capability, intents.payload_day, handed_out.lane, handed_out.stood_at
 )
 SELECT verdicts, now,
-       (SELECT count FROM placed) < (SELECT least(count, (SELECT count(*) FROM front)) FROM wanted) AS short, NULL::integer AS item, NULL::uuid AS id, NULL::text AS namespace, NULL::text AS goal,
+       (SELECT count FROM placed) < (SELECT least(count, (SELECT count(*) FROM front)) FROM wanted) AS short,
+       NULL::integer AS item, NULL::uuid AS id, NULL::text AS namespace, NULL::text AS goal,
        NULL::smallint AS claim_attempts, NULL::smallint AS priority, NULL::text AS target_worker,
        NULL::text AS required_capability, NULL::text AS payload_day, NULL::bigint AS lane, NULL::timestamptz AS stood_at,
        NULL::bytea AS payload

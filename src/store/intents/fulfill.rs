@@ -85,11 +85,10 @@ async fn fulfill(
     let rows = run(store, client, |statements| statements.fulfill(limits), &parameters).await?;
 
     // From here on it has been done: whatever fails now concerns one request, and none is run again.
-    let (first, rows) = rows.split_first().ok_or_else(|| Error::fault("a fulfilment has brought no verdicts"))?;
-    let verdicts = Verdict::read(&first.try_get::<_, Vec<i16>>("verdicts").map_err(Error::fault)?, requests.len())?;
+    let row = rows.first().ok_or_else(|| Error::fault("a fulfilment has brought no verdicts"))?;
+    let verdicts = Verdict::read(&row.try_get::<_, Vec<i16>>("verdicts").map_err(Error::fault)?, requests.len())?;
     let mut done = vec![false; ids.len()];
-    for row in rows {
-        let item: i32 = row.try_get("item").map_err(Error::fault)?;
+    for item in row.try_get::<_, Vec<i32>>("done").map_err(Error::fault)? {
         if let Some(done) = usize::try_from(item - 1).ok().and_then(|item| done.get_mut(item)) {
             *done = true;
         }

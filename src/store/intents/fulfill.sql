@@ -4,7 +4,7 @@
 -- One entry for each intent: $5 number of its request  $6 id  $7 hash of the claim token (NULL: the tenant suffices)
 -- $8 result  $9 its type
 --
--- First row: the verdicts. Then the number of each entry that was done. The others do not hold the claim they name: claimed
+-- One row: the verdicts, and the numbers of the entries that were done. The others do not hold the claim they name: claimed
 -- again, another tenant's, a wrong token, unknown.
 --
 -- Index: primary keys of intents and quotas. A lease that has ended does not matter as long as nobody has claimed the intent
@@ -45,6 +45,4 @@
         required_capability, worker_id, last_error, result, result_type
     FROM gone, clock
 )
-SELECT verdicts, NULL::integer AS item FROM verdicts
-UNION ALL
-SELECT NULL, item::integer FROM gone
+SELECT verdicts, ARRAY(SELECT item::integer FROM gone) AS done FROM verdicts

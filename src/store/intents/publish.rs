@@ -117,7 +117,7 @@ async fn publish(
     let mut answers = Vec::with_capacity(requests.len());
     for (request, verdict) in requests.iter().zip(verdicts) {
         answers.push(match verdict {
-            Verdict::LetIn => answer_of(client, request, &outcomes, again).await,
+            Verdict::LetIn => answer_of(client, request, &outcomes, keys, again).await,
             refused => refused_answer(client, request, refused, again).await,
         });
     }
@@ -182,12 +182,14 @@ async fn answer_of(
     client: &Object,
     request: &Publish,
     outcomes: &HashMap<Uuid, Outcome>,
+    keys: bool,
     again: bool,
 ) -> Result<Vec<Result<IntentId>>> {
     let mut answers = Vec::with_capacity(request.intents.len());
     for (intent, idempotency) in &request.intents {
         let answer = match (outcomes.get(&intent.id.0), idempotency) {
             (Some(Outcome::Stored), _) => Ok(intent.id),
+            (None, _) if !keys => Ok(intent.id),
             (Some(Outcome::Full), _) => Err(full()),
             (Some(Outcome::Repeated { stands_for, named }), Some(idempotency)) => {
                 idempotency.first_answer(*stands_for, *named).and_then(|named| {

@@ -8,15 +8,17 @@
 -- $24 by request: unfinished intents allowed (tenant 0 is never counted)
 -- $25 lanes, $26 priorities in them, that may be new
 --
--- First row: the verdicts. Then a row for each intent that was stored (`outcome` 0), does not fit into its tenant's quota (1),
--- or whose key was used before (2; with what for, and the id that was named then). No row: somebody has used its key at
--- this moment; this statement has waited for him, and the next will see what he has stored.
+-- First row: the verdicts. Then a row for each intent that does not fit into its tenant's quota (`outcome` 1), or whose key
+-- was used before (2; with what for, and the id that was named then). Those without a row were stored; but where there are keys
+-- a row says so (0), and no row means that somebody has used the key at this moment: this statement has waited for him, and
+-- the next will see what he has stored.
 --
 -- The ids are made by the caller, so that after a lost answer the same call finds out what became of it: it waits for the
 -- lost transaction and then fails, as the id is taken.
 -- Intents of one statement are a microsecond apart, in the order in which they came, and none lies in the future.
 --
--- Parts are left out when no tenant of the flight has limits, and when it has neither idempotency keys nor new lanes (--if).
+-- Parts are left out when no tenant of the flight has limits, and when it has neither idempotency keys nor new lanes (--if);
+-- with neither, nothing but admission stands between an intent and the table (--if outcomes: with either).
 -- Indexes: primary keys of intents, quotas, idempotency_keys, lane_priorities and of one partition of payloads.
 -- Traps: quotas are locked before they are read, in ascending order. Idempotency keys are kept as nonces are (see admit.sql);
 -- the next period's slot is taken only with this one's. Where that one was taken by somebody else meanwhile, nothing of this
@@ -26,7 +28,11 @@
     SELECT floor(unix / 86400)::bigint AS number, unix - 86400 * floor(unix / 86400) >= 86370 AS ending FROM period
 )
 --end
+--if outcomes
 , items AS MATERIALIZED (
+--else
+, items AS (
+--end
     SELECT new.*, ($1::bigint[])[request] AS tenant
     FROM unnest(
         $5::integer[], $6::uuid[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::text[], $12::text[],
@@ -75,6 +81,7 @@
 --end
     ) AS weighed
 --end
+--if outcomes
 ), outcomes AS MATERIALIZED (
     SELECT item, id, key, stands_for,
            CASE
@@ -87,6 +94,7 @@
                WHEN true THEN 0
            END AS outcome
     FROM items
+--end
 --if keys
 ), taken AS (
     INSERT INTO idempotency_keys (slot, hash, request_hash, intent_id)
@@ -115,7 +123,9 @@
     SELECT items.*, now, (now AT TIME ZONE 'UTC')::date AS day,
            now - (cardinality($6::uuid[]) - items.item) * interval '1 microsecond' AS at
     FROM items, clock
+--if outcomes
     WHERE item NOT IN (SELECT item FROM outcomes WHERE outcome <> 0)
+--end
 --if keys
       AND (key IS NULL OR key IN (SELECT hash FROM taken))
 --end
@@ -149,8 +159,11 @@ SELECT verdicts,
 --end
        NULL::uuid AS id, NULL::uuid AS request_hash, NULL::uuid AS intent_id
 FROM verdicts
+--if keys
 UNION ALL
 SELECT NULL, 0, id, NULL, NULL FROM accepted
+--end
+--if outcomes
 UNION ALL
 SELECT NULL, outcome, id,
 --if keys
@@ -161,3 +174,4 @@ SELECT NULL, outcome, id,
 --end
 FROM outcomes
 WHERE outcome <> 0
+--end

@@ -4,7 +4,8 @@
 -- Index: primary key of intents. They go to the end of those that are due, never back to where they stood (the low-water
 -- marks of the replicas may be past that).
 UPDATE intents
-SET state = 'open', claim_hash = NULL, lease_until = NULL, claim_attempts = claim_attempts - 1,
+SET state = 'open', claim_hash = NULL, lease_until = NULL, claimed_by = NULL, worker_id = NULL,
+    claim_attempts = claim_attempts - 1,
     visible_at = clock_timestamp()
 FROM unnest($1::uuid[], $2::uuid[]) AS unheard (id, token)
 WHERE intents.id = unheard.id AND intents.state = 'claimed' AND intents.claim_hash = unheard.token

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Time between two looks, to which up to [`JITTER`] is added. At every other one newcomers look for themselves.
-const LOOK_EVERY: Duration = Duration::from_millis(600);
+const LOOK_EVERY: Duration = Duration::from_millis(750);
 const JITTER: Duration = Duration::from_millis(100);
 
 impl Store {

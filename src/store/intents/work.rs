@@ -1,6 +1,9 @@
 //! One look for work: the claim statement, its parameters and what it brings.
 
-use std::{collections::HashMap, time::SystemTime};
+use std::{
+    collections::HashMap,
+    time::{Instant, SystemTime},
+};
 
 use deadpool_postgres::Object;
 use tokio_postgres::{Row, types::ToSql};
@@ -18,7 +21,7 @@ use crate::{
         Store,
         admission::{Admission, Columns, Verdict, prepare as prepare_now, run},
         coalesce::Failure,
-        marks::Stood,
+        marks::{Looked, Stood},
         statements,
     },
 };
@@ -119,18 +122,20 @@ pub(super) async fn look(
         &gate,
     ]);
     let (one_goal, limits) = (reach.goal.is_some(), admissions.are_limited());
+    let began = Instant::now();
     let rows = run(store, client, |statements| statements.claim(one_goal, limits), &parameters).await?;
+    let took = began.elapsed();
     let wanted: Vec<(usize, usize)> = look
         .asks
         .iter()
         .enumerate()
         .flat_map(|(number, ask)| ask.tokens.iter().map(move |token| (number, *token)))
         .collect();
-    let (found, stood) = read(&rows, look.asks.len(), &wanted).map_err(Failure::Refused)?;
+    let (found, now, places) = read(&rows, look.asks.len(), &wanted).map_err(Failure::Refused)?;
     // Those who were refused or left out have taken nothing, whatever is there.
     let let_in = wanted.iter().filter(|(ask, _)| found.verdicts[*ask] == Verdict::LetIn).count();
-    let drained = !found.short && stood.places.len() < let_in;
-    store.marks.note(reach.goal.is_some(), &own, &public, stood.now, &stood.places, drained);
+    let drained = !found.short && places.len() < let_in;
+    store.marks.note(reach.goal.is_some(), &own, &public, &Looked { now, took, places, drained });
     Ok(found)
 }
 
@@ -146,14 +151,7 @@ fn aimed_lanes(requests: &[&Claim], look: &Look) -> (Vec<i32>, Vec<i64>) {
         .unzip()
 }
 
-/// Where the intents stood that a look has claimed.
-pub(super) struct StoodAt {
-    /// The database's clock.
-    pub(super) now: SystemTime,
-    pub(super) places: Vec<Stood>,
-}
-
-fn read(rows: &[Row], asks: usize, wanted: &[(usize, usize)]) -> Result<(Found, StoodAt)> {
+fn read(rows: &[Row], asks: usize, wanted: &[(usize, usize)]) -> Result<(Found, SystemTime, Vec<Stood>)> {
     let (first, rows) = rows.split_first().ok_or_else(|| Error::fault("a claim has brought no verdicts"))?;
     let fault = |error: tokio_postgres::Error| Error::fault(error);
     let mut found = Found {
@@ -161,7 +159,8 @@ fn read(rows: &[Row], asks: usize, wanted: &[(usize, usize)]) -> Result<(Found, 
         short: first.try_get("short").map_err(fault)?,
         leases: Vec::with_capacity(rows.len()),
     };
-    let mut stood = StoodAt { now: first.try_get("now").map_err(fault)?, places: Vec::with_capacity(rows.len()) };
+    let now = first.try_get("now").map_err(fault)?;
+    let mut places = Vec::with_capacity(rows.len());
     for row in rows {
         let item: i32 = row.try_get("item").map_err(fault)?;
         let (ask, token) = usize::try_from(item - 1)
@@ -171,10 +170,10 @@ fn read(rows: &[Row], asks: usize, wanted: &[(usize, usize)]) -> Result<(Found, 
             .ok_or_else(|| Error::fault("a claim was made for nobody"))?;
         let lane = row.try_get("lane").map_err(fault)?;
         let claimed = read_claimed(row).map_err(fault)?;
-        stood.places.push(Stood { lane, priority: claimed.priority, at: row.try_get("stood_at").map_err(fault)? });
+        places.push(Stood { lane, priority: claimed.priority, at: row.try_get("stood_at").map_err(fault)? });
         found.leases.push((ask, Lease { token, claimed }));
     }
-    Ok((found, stood))
+    Ok((found, now, places))
 }
 
 fn read_claimed(row: &Row) -> std::result::Result<Claimed, tokio_postgres::Error> {

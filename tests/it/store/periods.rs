@@ -20,9 +20,7 @@ fn in_the_middle(file: &str) -> String {
 }
 
 async fn reserve(session: &Client, text: &str, key: Uuid, request: Uuid) -> (bool, bool) {
-    let none: Option<Uuid> = None;
-    let parameters: [&(dyn ToSql + Sync); 3] = [&key, &request, &none];
-    let row = session.query_one(text, &parameters).await.unwrap();
+    let row = session.query_one(text, &[&key, &request]).await.unwrap();
     (row.get("taken"), row.get("stored"))
 }
 
