@@ -6,12 +6,13 @@
 //! envelope; an [`error`] becomes an answer in [`http::error`] alone.
 //!
 //! Beside the requests, [`maintenance`] runs on every replica, and [`telemetry`] tells what happens. [`config`] reads the
-//! settings once, at the start. [`dev`] runs the bus for a newcomer, with a Postgres of its own; [`mod@bench`] is a client,
-//! which measures a bus from outside. The wire format, canonical requests and signatures are in the crate
+//! settings once, at the start. [`dev`] runs the bus for a newcomer, with a Postgres of its own; [`mod@bench`] and [`check`] are
+//! clients, which measure a bus from outside and try whether it works. The wire format, canonical requests and signatures are in the crate
 //! `intent-bus-protocol`.
 
 pub mod app;
 pub mod bench;
+pub mod check;
 pub mod config;
 pub mod dev;
 pub mod domain;

@@ -7,12 +7,12 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use intent_bus::{
-    bench,
+    bench, check,
     config::{self, Config},
     dev,
     error::{Error, Result},
     server::Server,
-    store::{connect, migrations},
+    store::{connect, connect::keep_session_settings, migrations},
     telemetry::logging,
 };
 
@@ -43,6 +43,10 @@ enum Command {
     Dev(dev::Arguments),
     /// Measures a bus: publishes, claims and fulfils intents as fast as it takes them, or at a rate.
     Bench(bench::Arguments),
+    /// Takes one intent through a bus that runs, from its publication to its result. Ends with 1 if anything is wrong.
+    Check(check::Check),
+    /// Asks a replica whether it is ready. Ends with 1 if it is not.
+    Health(check::Health),
     /// Applies what is missing of the schema.
     Migrate {
         /// The settings file (TOML). The environment goes before it.
@@ -66,6 +70,8 @@ fn main() -> ExitCode {
         Command::Serve { config, check: false } => read(config.as_deref()).and_then(serve),
         Command::Dev(arguments) => dev::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
+        Command::Check(arguments) => check::check(arguments),
+        Command::Health(arguments) => check::health(arguments),
         Command::Migrate { config, status } => read(config.as_deref()).and_then(|config| migrate(&config, status)),
     };
     done.unwrap_or_else(|error| {
@@ -98,9 +104,12 @@ fn show(config: &Config) -> ExitCode {
 #[allow(clippy::print_stdout, reason = "the command's answer")]
 fn migrate(config: &Config, status: bool) -> Result<ExitCode> {
     actix_web::rt::System::new().block_on(async {
-        let client = connect(&config.database.address).await?;
+        let client = connect(config.database.session()).await?;
         if !status {
             let applied = migrations::apply(&client).await?;
+            if config.database.direct.is_some() {
+                keep_session_settings(&client).await?;
+            }
             println!("{} of {} migrations applied now.", applied.len(), migrations::ALL.len());
             return Ok(ExitCode::SUCCESS);
         }

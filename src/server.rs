@@ -16,7 +16,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     http::{envelope, meta, routes},
     maintenance,
-    store::{Store, connect, migrations},
+    store::{Store, connect, connect::keep_session_settings, migrations},
 };
 
 /// Before idle connections are closed, busy ones get so long to be told, by an answer, that it was their last. A client that
@@ -117,7 +117,11 @@ impl Server {
 /// Brings the schema up to date, or waits for whoever does that apart, and makes the partitions that intents go to.
 async fn prepare(state: &State, database: &Database) -> Result<()> {
     if database.migrate {
-        let applied = migrations::apply(&connect(&database.address).await?).await?;
+        let client = connect(database.session()).await?;
+        let applied = migrations::apply(&client).await?;
+        if database.direct.is_some() {
+            keep_session_settings(&client).await?;
+        }
         if !applied.is_empty() {
             tracing::info!(?applied, "migrated");
         }
@@ -183,7 +187,7 @@ impl Background {
         let (for_keys, for_maintenance) = (Arc::clone(state), Arc::clone(state));
         let store = || state.store.clone();
         let (for_calendar, for_marks, for_waiting, for_signals) = (store(), store(), store(), store());
-        let address = database.address.clone();
+        let address = database.session().clone();
         let watcher = Store::new(database.address.pool(1)?, config.limits.intent_ttl);
         Ok(Self(vec![
             actix_web::rt::spawn(async move { for_keys.keys.watch(&watcher).await }),

@@ -22,20 +22,20 @@ use tokio::net::TcpStream;
 use crate::error::{Error, Result};
 
 /// Why there is no answer: the connection could not be made, or broke.
-pub(super) type Broken = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type Broken = Box<dyn std::error::Error + Send + Sync>;
 type Answered<T> = std::result::Result<T, Broken>;
 
 /// Where a replica listens.
-pub(super) struct Endpoint {
+pub(crate) struct Endpoint {
     host: String,
     port: u16,
     /// What goes into `Host`.
-    pub(super) authority: HeaderValue,
+    pub(crate) authority: HeaderValue,
 }
 
 impl Endpoint {
     /// Reads `http://host:port`.
-    pub(super) fn parse(url: &str) -> Result<Self> {
+    pub(crate) fn parse(url: &str) -> Result<Self> {
         let wrong = || Error::invalid(format!("{url:?} is no address of a bus. It looks like http://127.0.0.1:5000."));
         let uri: Uri = url.trim().parse().map_err(|_| wrong())?;
         if uri.scheme_str() != Some("http") || !matches!(uri.path(), "" | "/") || uri.query().is_some() {
@@ -52,16 +52,16 @@ impl Endpoint {
 }
 
 /// An answer, read to its end.
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
     /// `Retry-After`, if it is there in seconds.
-    pub(super) retry_after: Option<Duration>,
-    pub(super) body: Bytes,
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) body: Bytes,
 }
 
 /// A connection to one replica. One request at a time.
-pub(super) struct Connection {
-    pub(super) endpoint: Rc<Endpoint>,
+pub(crate) struct Connection {
+    pub(crate) endpoint: Rc<Endpoint>,
     open: Option<Open>,
 }
 
@@ -93,7 +93,7 @@ impl Driver {
 
 impl Connection {
     /// Opens one, so that a wrong address is told at once and connecting is no part of what is measured.
-    pub(super) async fn open(endpoint: Rc<Endpoint>) -> Result<Self> {
+    pub(crate) async fn open(endpoint: Rc<Endpoint>) -> Result<Self> {
         let open = connect(&endpoint).await.map_err(|error| {
             Error::invalid(format!("Nobody answers at {}:{}. Is the bus running there?", endpoint.host, endpoint.port))
                 .because(error)
@@ -103,7 +103,7 @@ impl Connection {
 
     /// Sends a request and reads the answer. A request that the server cannot have seen, because it had closed the
     /// connection before, goes over a new one.
-    pub(super) async fn send(&mut self, mut request: Request<Full<Bytes>>) -> Answered<Answer> {
+    pub(crate) async fn send(&mut self, mut request: Request<Full<Bytes>>) -> Answered<Answer> {
         loop {
             let kept = self.open.take().filter(|open| !open.sender.is_closed());
             let reused = kept.is_some();

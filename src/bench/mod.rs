@@ -10,11 +10,11 @@
 
 mod backlog;
 mod client;
-mod connection;
+pub(crate) mod connection;
 mod idle;
 mod latency;
 mod load;
-mod operations;
+pub(crate) mod operations;
 mod progress;
 mod publisher;
 mod report;

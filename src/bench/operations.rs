@@ -33,20 +33,20 @@ const VERSION: HeaderValue = HeaderValue::from_static("7.61");
 const RESULT: &str = r#"{"ok":true}"#;
 
 /// A request target, in the writing that is signed and in the one that is sent.
-pub(super) struct Target {
+pub(crate) struct Target {
     text: String,
     uri: Uri,
 }
 
 impl Target {
-    pub(super) fn new(text: String) -> Result<Self> {
+    pub(crate) fn new(text: String) -> Result<Self> {
         let uri = text.parse().map_err(|error| Error::fault(format!("the target {text:?}: {error}")))?;
         Ok(Self { text, uri })
     }
 }
 
 /// Makes requests: holds the key, and what nonces are made of.
-pub(super) struct Requests {
+pub(crate) struct Requests {
     key: String,
     key_header: HeaderValue,
     signed: bool,
@@ -58,7 +58,7 @@ pub(super) struct Requests {
 }
 
 impl Requests {
-    pub(super) fn new(key: String, signed: bool) -> Result<Self> {
+    pub(crate) fn new(key: String, signed: bool) -> Result<Self> {
         let mut key_header = HeaderValue::from_str(&key)
             .map_err(|_| Error::invalid("The key has characters that no header can carry."))?;
         key_header.set_sensitive(true);
@@ -68,10 +68,21 @@ impl Requests {
     }
 
     /// A `POST`, with a nonce and a signature of its own.
-    pub(super) fn post(&self, host: &HeaderValue, target: &Target, body: Bytes) -> Result<Request<Full<Bytes>>> {
-        let signature = if self.signed { Some(self.signature(target, &body)?) } else { None };
+    pub(crate) fn post(&self, host: &HeaderValue, target: &Target, body: Bytes) -> Result<Request<Full<Bytes>>> {
+        self.request(Method::POST, host, target, body)
+    }
+
+    /// A request, likewise.
+    pub(crate) fn request(
+        &self,
+        method: Method,
+        host: &HeaderValue,
+        target: &Target,
+        body: Bytes,
+    ) -> Result<Request<Full<Bytes>>> {
+        let signature = if self.signed { Some(self.signature(&method, target, &body)?) } else { None };
         let mut request = Request::new(Full::new(body));
-        *request.method_mut() = Method::POST;
+        *request.method_mut() = method;
         *request.uri_mut() = target.uri.clone();
         let headers = request.headers_mut();
         headers.reserve(8);
@@ -87,7 +98,7 @@ impl Requests {
     }
 
     /// Timestamp, nonce and signature.
-    fn signature(&self, target: &Target, body: &[u8]) -> Result<[HeaderValue; 3]> {
+    fn signature(&self, method: &Method, target: &Target, body: &[u8]) -> Result<[HeaderValue; 3]> {
         let count = self.nonces.replace(self.nonces.get() + 1);
         let mut nonce = String::with_capacity(self.nonce_prefix.len() + 17);
         let _ = write!(nonce, "{}-{count:x}", self.nonce_prefix);
@@ -99,7 +110,7 @@ impl Requests {
             *second = (now, text, header);
         }
         let path_and_query = target.text.as_str();
-        let parts = SignedParts { method: "POST", path_and_query, timestamp: &second.1, nonce: &nonce, body };
+        let parts = SignedParts { method: method.as_str(), path_and_query, timestamp: &second.1, nonce: &nonce, body };
         Ok([second.2.clone(), ascii(&nonce)?, ascii(&sign(&self.key, &parts))?])
     }
 }
@@ -109,32 +120,32 @@ fn ascii(text: &str) -> Result<HeaderValue> {
 }
 
 /// 16 hexadecimal digits.
-pub(super) fn random_hex() -> Result<String> {
+pub(crate) fn random_hex() -> Result<String> {
     let mut bytes = [0; 8];
     getrandom::fill(&mut bytes).map_err(|error| Error::fault(error.to_string()))?;
     Ok(hex::encode(bytes))
 }
 
 /// What intents are published with, and what workers ask for.
-pub(super) struct Subject {
+pub(crate) struct Subject {
     goal: String,
     namespace: Option<String>,
     payload_bytes: usize,
 }
 
 impl Subject {
-    pub(super) fn new(goal: String, namespace: Option<String>, payload_bytes: usize) -> Self {
+    pub(crate) fn new(goal: String, namespace: Option<String>, payload_bytes: usize) -> Self {
         Self { goal, namespace, payload_bytes }
     }
 
     /// The same with a goal that does not match.
-    pub(super) fn other(&self) -> Self {
+    pub(crate) fn other(&self) -> Self {
         let goal = format!("{}-other", self.goal);
         Self { goal, namespace: self.namespace.clone(), payload_bytes: self.payload_bytes }
     }
 
     /// The body of `POST /intent`.
-    pub(super) fn intent(&self) -> String {
+    pub(crate) fn intent(&self) -> String {
         // An object, which both generations take. `{"pad":""}` has 10 bytes.
         let payload = serde_json::json!({"pad": "x".repeat(self.payload_bytes.saturating_sub(10))});
         let mut body = serde_json::json!({"goal": self.goal, "payload": payload});
@@ -145,7 +156,7 @@ impl Subject {
     }
 
     /// The body of `POST /intents`.
-    pub(super) fn intents(&self, count: u32) -> String {
+    pub(crate) fn intents(&self, count: u32) -> String {
         let one = self.intent();
         let mut body = String::with_capacity(16 + (one.len() + 1) * count as usize);
         body.push_str(r#"{"intents":["#);
@@ -158,7 +169,7 @@ impl Subject {
     }
 
     /// The target of a claim: of so many intents, if it is a batch, waiting so many seconds for one, if any.
-    pub(super) fn claim(&self, limit: Option<u32>, wait: u32) -> Result<Target> {
+    pub(crate) fn claim(&self, limit: Option<u32>, wait: u32) -> Result<Target> {
         let mut text = format!("/claim?goal={}", encoded(&self.goal));
         if let Some(namespace) = &self.namespace {
             let _ = write!(text, "&namespace={}", encoded(namespace));
@@ -187,18 +198,18 @@ fn encoded(text: &str) -> String {
 
 /// What a worker needs of an intent that it got. The rest is skipped over, not read.
 #[derive(Deserialize)]
-pub(super) struct Claim<'a> {
-    pub(super) id: &'a str,
+pub(crate) struct Claim<'a> {
+    pub(crate) id: &'a str,
     claim_token: &'a str,
 }
 
 /// The answer to a claim: one intent.
-pub(super) fn one_claim(body: &[u8]) -> Result<Claim<'_>> {
+pub(crate) fn one_claim(body: &[u8]) -> Result<Claim<'_>> {
     serde_json::from_slice(body).map_err(|error| not_understood("a claim", body, error))
 }
 
 /// The answer to a claim of several.
-pub(super) fn claims(body: &[u8]) -> Result<Vec<Claim<'_>>> {
+pub(crate) fn claims(body: &[u8]) -> Result<Vec<Claim<'_>>> {
     #[derive(Deserialize)]
     struct Claims<'a> {
         #[serde(borrow)]
@@ -209,13 +220,13 @@ pub(super) fn claims(body: &[u8]) -> Result<Vec<Claim<'_>>> {
 }
 
 /// Target and body that fulfil one intent.
-pub(super) fn fulfil_one(claim: &Claim<'_>) -> Result<(Target, String)> {
+pub(crate) fn fulfil_one(claim: &Claim<'_>) -> Result<(Target, String)> {
     let body = format!(r#"{{"claim_token":"{}","result":{RESULT}}}"#, claim.claim_token);
     Ok((Target::new(format!("/fulfill/{}", claim.id))?, body))
 }
 
 /// The body that fulfils several.
-pub(super) fn fulfil_several(claims: &[Claim<'_>]) -> String {
+pub(crate) fn fulfil_several(claims: &[Claim<'_>]) -> String {
     let mut body = String::with_capacity(16 + claims.len() * 128);
     body.push_str(r#"{"claims":["#);
     for (index, Claim { id, claim_token }) in claims.iter().enumerate() {
@@ -227,7 +238,7 @@ pub(super) fn fulfil_several(claims: &[Claim<'_>]) -> String {
 }
 
 /// The codes of those of a batch that were refused, and how many were not.
-pub(super) fn outcomes(body: &[u8]) -> Result<(u32, Vec<&str>)> {
+pub(crate) fn outcomes(body: &[u8]) -> Result<(u32, Vec<&str>)> {
     #[derive(Deserialize)]
     struct Outcomes<'a> {
         #[serde(borrow)]
@@ -250,7 +261,7 @@ pub(super) fn outcomes(body: &[u8]) -> Result<(u32, Vec<&str>)> {
 }
 
 /// What a refusal says, for the person who runs this.
-pub(super) fn refusal(body: &[u8]) -> String {
+pub(crate) fn refusal(body: &[u8]) -> String {
     #[derive(Deserialize)]
     struct Refusal {
         error: Said,

@@ -88,11 +88,7 @@ pub fn load_from(file: Option<&Path>, environment: &HashMap<String, String>) -> 
     let values = Values::read(file, environment)?;
     let config = Config {
         listen: listen(&values)?,
-        database: Database {
-            address: address(&values)?,
-            pool_size: values.number("BUS_DATABASE_POOL_SIZE", 2, 200)?,
-            migrate: values.flag("BUS_MIGRATE")?,
-        },
+        database: database(&values)?,
         auth: auth(&values)?,
         proxy: proxy(&values)?,
         limits: limits(&values)?,
@@ -136,15 +132,26 @@ fn listen(values: &Values) -> Result<Listen> {
     })
 }
 
-fn address(values: &Values) -> Result<Address> {
-    let url = values.text("DATABASE_URL");
+fn database(values: &Values) -> Result<Database> {
+    let (url, direct) = (values.text("DATABASE_URL"), values.text("DATABASE_DIRECT_URL"));
     if url.is_empty() {
         return Err(refused(
             "DATABASE_URL",
             "is required, such as postgresql://user:password@host/database. To try the bus without one: intent-bus dev",
         ));
     }
-    Address::parse(url).map_err(|error| ConfigError(error.message().to_owned()))
+    let (address, direct) = if direct.is_empty() {
+        (Address::parse(url), None)
+    } else {
+        let past = Address::parse(direct).map_err(|_| refused("DATABASE_DIRECT_URL", "is not a connection string"))?;
+        (Address::pooled(url), Some(past))
+    };
+    Ok(Database {
+        address: address.map_err(|error| ConfigError(error.message().to_owned()))?,
+        direct,
+        pool_size: values.number("BUS_DATABASE_POOL_SIZE", 2, 200)?,
+        migrate: values.flag("BUS_MIGRATE")?,
+    })
 }
 
 fn auth(values: &Values) -> Result<Auth> {

@@ -34,10 +34,20 @@ pub struct Listen {
 pub struct Database {
     /// Where it is.
     pub address: Address,
+    /// Past a pool in transaction mode, if there is one on the way.
+    pub direct: Option<Address>,
     /// Connections at most.
     pub pool_size: usize,
     /// Apply missing migrations at the start.
     pub migrate: bool,
+}
+
+impl Database {
+    /// The address for what needs a session of its own: migrations, signals.
+    #[must_use]
+    pub fn session(&self) -> &Address {
+        self.direct.as_ref().unwrap_or(&self.address)
+    }
 }
 
 /// Secrets and signatures.

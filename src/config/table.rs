@@ -36,6 +36,10 @@ pub const SETTINGS: &[Setting] = &[
         "DATABASE_URL",
         "The Postgres to use, as a URL or in libpq's `key=value` form. Required. `sslmode` and `sslrootcert` as for libpq, but `verify-ca` checks the host's name too, as `verify-full` does.",
     ),
+    secret(
+        "DATABASE_DIRECT_URL",
+        "The same database past a pool in transaction mode (PgBouncer from 1.21 on with `max_prepared_statements`), if `DATABASE_URL` leads through one: for migrations and signals. With it the role gets the settings of the bus's sessions by `ALTER ROLE ... SET`, from the migration. Unset: `DATABASE_URL` leads to Postgres itself.",
+    ),
     plain(
         "BUS_DATABASE_POOL_SIZE",
         "8",
@@ -128,7 +132,7 @@ pub const SETTINGS: &[Setting] = &[
     plain("BUS_REQUEST_TIMEOUT_SECONDS", "15", "How long a client may take to send its request, 1 to 300 s."),
     plain(
         "BUS_CLEANUP_INTERVAL_SECONDS",
-        "15",
+        "30",
         "Pause between two passes of maintenance, 1 to 3600 s. Leases need none: they end by themselves.",
     ),
 ];

@@ -24,9 +24,21 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// a table that was empty when its statistics were taken makes the planner prefer to read it whole, and go on doing so.
 /// Likewise a hash or merge join would read a whole index where a nested loop looks up a few rows. Memory: a flight of large
 /// payloads is held once more by its statement.
-const SESSION: &str = "-c statement_timeout=5s -c lock_timeout=3s -c idle_in_transaction_session_timeout=8s \
-     -c TimeZone=UTC -c plan_cache_mode=force_generic_plan -c jit=off -c work_mem=32MB \
-     -c enable_seqscan=off -c enable_bitmapscan=off -c enable_hashjoin=off -c enable_mergejoin=off";
+const SESSION: [(&str, &str); 11] = [
+    ("statement_timeout", "5s"),
+    ("lock_timeout", "3s"),
+    ("idle_in_transaction_session_timeout", "8s"),
+    ("TimeZone", "UTC"),
+    ("plan_cache_mode", "force_generic_plan"),
+    ("jit", "off"),
+    ("work_mem", "32MB"),
+    ("enable_seqscan", "off"),
+    ("enable_bitmapscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+];
+/// Of those who give a role these settings one does at a time: "settings" in ASCII.
+const SETTINGS_LOCK: i64 = 0x7365_7474_696e_6773;
 
 /// The encrypted side of a connection.
 type Stream = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
@@ -45,6 +57,21 @@ impl Address {
     /// # Errors
     /// When it is not a connection string; the text, which may hold a password, is not repeated.
     pub fn parse(url: &str) -> Result<Self> {
+        let mut address = Self::pooled(url)?;
+        let mut options = SESSION.map(|(name, value)| format!("-c {name}={value}")).join(" ");
+        if let Some(own) = address.config.get_options() {
+            options = format!("{options} {own}");
+        }
+        address.config.options(options);
+        Ok(address)
+    }
+
+    /// The same through a pool in transaction mode, which does not hand on what a session wants to be set: what
+    /// [`keep_session_settings`] gives the role has to do.
+    ///
+    /// # Errors
+    /// As [`Address::parse`].
+    pub fn pooled(url: &str) -> Result<Self> {
         let unreadable = || Error::invalid("DATABASE_URL is not a connection string.");
         let (url, mode) = take_parameter(url, "sslmode");
         let (url, roots) = take_parameter(&url, "sslrootcert");
@@ -57,8 +84,7 @@ impl Address {
             Some(_) => return Err(unreadable()),
         };
         config.ssl_mode(mode);
-        let options = config.get_options().map_or_else(|| SESSION.to_owned(), |own| format!("{SESSION} {own}"));
-        config.options(options).connect_timeout(PATIENCE);
+        config.connect_timeout(PATIENCE);
         // A server that is gone without a word, its machine or the network with it, is noticed within half a minute; by
         // default the system would try for a quarter of an hour.
         config
@@ -145,6 +171,19 @@ pub async fn connect(address: &Address) -> Result<Client> {
         }
     });
     Ok(client)
+}
+
+/// Gives the role of this session the settings that every session of the bus needs, for all its sessions in this database.
+///
+/// # Errors
+/// `database_busy` when the database is away.
+pub async fn keep_session_settings(client: &Client) -> Result<()> {
+    let database: String = client.query_one("SELECT quote_ident(current_database())", &[]).await?.try_get(0)?;
+    let set = SESSION
+        .map(|(name, value)| format!("ALTER ROLE CURRENT_USER IN DATABASE {database} SET {name} = '{value}';"))
+        .concat();
+    client.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({SETTINGS_LOCK}); {set} COMMIT")).await?;
+    Ok(())
 }
 
 /// Takes one parameter out of a connection string, since the driver does not know it, or not all of its values.

@@ -1,5 +1,5 @@
 //! The keys that a replica has seen lately, so that a request need not ask for its key. Revocation takes effect within a
-//! second: `watch` asks every 400 ms which keys have changed and forgets them. While that fails, nothing that is
+//! second: `watch` asks every 600 ms which keys have changed and forgets them. While that fails, nothing that is
 //! cached is believed, and each request asks the database itself.
 
 use std::{

@@ -119,7 +119,7 @@ impl Marks {
             known.lanes.clear();
         }
         known.now = Some(now);
-        known.took = (*took).max(known.took - known.took / 64);
+        known.took = (*took).max(known.took / 64 * 63);
         let settled = now - (LATE * known.took).clamp(LATE_LEAST, LATE_MOST);
         let followed: usize = known.lanes.values().map(HashMap::len).sum();
         for place in places {

@@ -1,4 +1,4 @@
-//! Claims that wait. Woken by what is published on this replica, by the signals of others, and by a look every 0.6 to 0.7 s into
+//! Claims that wait. Woken by what is published on this replica, by the signals of others, and by a look every 0.75 to 0.85 s into
 //! all lanes that somebody waits for, in one statement, however many wait: what becomes due by itself (delays, backoffs, leases
 //! that end) sends no signal, and signals may be lost.
 

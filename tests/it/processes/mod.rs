@@ -2,11 +2,13 @@
 //! in Python; bytes that no client sends; what `bench` reports.
 
 mod bench;
+mod check;
 mod cluster;
 mod dev;
 mod drain;
 mod hostile;
 mod outage;
+mod pooled;
 mod proxy;
 mod python;
 mod wire;

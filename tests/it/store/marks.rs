@@ -1,4 +1,4 @@
-//! Low-water marks: whatever they pass is found again. They begin after a thousand claims from a lane.
+//! Low-water marks: whatever they pass is found again. They begin after 128 claims from a lane; these tests make a thousand.
 
 use std::{
     collections::BTreeSet,
@@ -60,7 +60,7 @@ async fn what_is_committed_behind_a_mark_is_found_by_the_next_look() {
     let late = root.published(intent_with("greet", json!({"delay": 3600}))).await;
     let session = app.db.session().await;
     due_in(&session, &late).await;
-    // So much later that marks, which stay 100 ms behind the clock, pass it. The lane is in use all the while.
+    // So much later that marks, which stay 40 ms or a few claims behind the clock, pass it. The lane is in use all the while.
     let passed = Instant::now() + Duration::from_millis(400);
     while Instant::now() < passed {
         root.claim("greet").await.empty();
@@ -100,7 +100,7 @@ async fn a_request_that_is_refused_moves_no_mark() {
     alice.published_many(&many("greet", 1000)).await;
     alice.published_many(&many("greet", 1000)).await;
     assert_eq!(alice.claim_many("greet", 1000).await.len(), 1000);
-    // A hundred milliseconds behind the clock is in front of all that is left.
+    // A few claims behind the clock is in front of all that is left.
     tokio::time::sleep(Duration::from_millis(150)).await;
     app.db.batch("UPDATE tenants SET rate_limit_per_minute = 1 WHERE owner = 'alice'").await;
     while alice.claim("greet").await.status != 429 {

@@ -1,0 +1,84 @@
+//! What is done to a cluster under load, and what has to hold: nothing acknowledged is lost, nothing runs twice without a lease
+//! that had ended, nothing ends twice.
+
+use std::time::Duration;
+
+use crate::{books::Load, cluster::Cluster};
+
+/// Longer than a lease, and than a replica takes to notice.
+const A_WHILE: Duration = Duration::from_secs(8);
+/// Intents after which there is load.
+const SOME: usize = 200;
+
+#[tokio::test]
+async fn a_replica_that_is_killed_takes_nothing_with_it() {
+    let Some(cluster) = Cluster::start("killed").await else { return };
+    let load = Load::start(&cluster.url);
+    load.flows(SOME).await;
+    cluster.replicas[0].stop_with_timeout(Some(0)).await.expect("it is killed");
+    load.flows(SOME).await;
+    cluster.replicas[0].start().await.expect("it starts again");
+    load.flows(SOME).await;
+    load.settle().await.is_safe("a replica killed");
+}
+
+#[tokio::test]
+async fn a_replica_that_is_cut_off_from_the_database_loses_nothing() {
+    let Some(cluster) = Cluster::start("cut-off").await else { return };
+    let load = Load::start(&cluster.url);
+    load.flows(SOME).await;
+    cluster.cut_off(1);
+    tokio::time::sleep(A_WHILE).await;
+    cluster.connect(1);
+    load.flows(SOME).await;
+    load.settle().await.is_safe("a replica cut off from Postgres");
+}
+
+#[tokio::test]
+async fn a_replica_that_stands_still_and_wakes_up_does_no_harm() {
+    let Some(cluster) = Cluster::start("paused").await else { return };
+    let load = Load::start(&cluster.url);
+    load.flows(SOME).await;
+    cluster.replicas[2].pause().await.expect("it stands still");
+    tokio::time::sleep(A_WHILE).await;
+    cluster.replicas[2].unpause().await.expect("it wakes up");
+    load.flows(SOME).await;
+    load.settle().await.is_safe("a replica paused");
+}
+
+#[tokio::test]
+async fn a_postgres_that_is_restarted_loses_nothing_that_was_acknowledged() {
+    let Some(cluster) = Cluster::start("restarted").await else { return };
+    let load = Load::start(&cluster.url);
+    load.flows(SOME).await;
+    cluster.postgres.stop_with_timeout(Some(20)).await.expect("it stops");
+    cluster.postgres.start().await.expect("it starts again");
+    load.flows(SOME).await;
+    load.settle().await.is_safe("Postgres restarted");
+}
+
+#[tokio::test]
+async fn a_rolling_upgrade_with_a_migration_fails_no_request() {
+    let Some(mut cluster) = Cluster::start("upgraded").await else { return };
+    let name = format!("intent-bus-upgraded-{}", std::process::id());
+    // One migration back, if the images do not differ by one: the newest that only made other indexes.
+    cluster.sql(
+        "DELETE FROM schema_migrations WHERE number = 7;
+         DROP INDEX intents_own_goal, intents_own, intents_public_goal, intents_public;
+         CREATE INDEX intents_own_goal ON intents (own_goal_lane, priority DESC, visible_at, claim_attempts, created_at, id);
+         CREATE INDEX intents_own ON intents (own_lane, priority DESC, visible_at, claim_attempts, created_at, id);
+         CREATE INDEX intents_public_goal ON intents (public_goal_lane, priority DESC, visible_at)
+             WHERE public_goal_lane IS NOT NULL;
+         CREATE INDEX intents_public ON intents (public_lane, priority DESC, visible_at) WHERE public_lane IS NOT NULL",
+    );
+    let load = Load::start(&cluster.url);
+    load.flows(SOME).await;
+    for number in 0..cluster.replicas.len() {
+        cluster.upgrade(number, &name).await;
+        load.flows(SOME).await;
+    }
+    assert_eq!(cluster.sql("SELECT count(*) FROM schema_migrations WHERE number = 7"), "1");
+    let outcome = load.settle().await;
+    outcome.is_safe("a rolling upgrade");
+    assert_eq!(outcome.failures(), 0, "{outcome:?}");
+}
