@@ -1,12 +1,18 @@
 //! `intent-bus check`: takes one intent through a bus that runs, signed, from its publication to its result. `intent-bus health`
 //! asks a replica whether it is ready. Both are for machines that have nothing else to ask with: an image without a shell.
 
-use std::{path::PathBuf, process::ExitCode, rc::Rc, time::Duration};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, ToSocketAddrs},
+    process::ExitCode,
+    rc::Rc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use clap::Args;
 use http_body_util::Full;
 use hyper::{Method, Request, Uri, header::HOST};
+use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 use tokio::time::timeout;
@@ -16,6 +22,7 @@ use crate::{
         connection::{Answer, Connection, Endpoint},
         operations::{Requests, Target, random_hex, refusal},
     },
+    config,
     error::{Error, Result},
 };
 
@@ -30,12 +37,9 @@ pub struct Check {
     /// The bus: http://host:port.
     #[arg(value_name = "URL")]
     url: String,
-    /// The API key.
-    #[arg(long, env = "BUS_SECRET", hide_env_values = true)]
+    /// The API key. By default the root key among the settings (`BUS_SECRET`, or `BUS_SECRET_FILE`).
+    #[arg(long, env = "INTENT_API_KEY", hide_env_values = true)]
     key: Option<String>,
-    /// A file that holds the API key.
-    #[arg(long, value_name = "FILE", env = "BUS_SECRET_FILE", conflicts_with = "key")]
-    key_file: Option<PathBuf>,
 }
 
 /// What `health` is told.
@@ -44,9 +48,6 @@ pub struct Health {
     /// The replica: http://host:port. By default the one that these settings start, on this machine.
     #[arg(value_name = "URL")]
     url: Option<String>,
-    /// Where that one listens.
-    #[arg(long, value_name = "ADDRESS", env = "BUS_LISTEN", default_value = "0.0.0.0:5000", hide = true)]
-    listen: String,
 }
 
 /// Takes an intent through the bus.
@@ -55,13 +56,12 @@ pub struct Health {
 /// At the first step that does not go as it should, with what was answered.
 #[allow(clippy::print_stdout, reason = "the command's answer")]
 pub fn check(arguments: Check) -> Result<ExitCode> {
-    let key = match (arguments.key, arguments.key_file) {
-        (Some(key), _) => key,
-        (None, Some(file)) => {
-            let unreadable = |error| Error::invalid(format!("{} cannot be read.", file.display())).because(error);
-            std::fs::read_to_string(&file).map_err(unreadable)?.trim().to_owned()
-        }
-        (None, None) => return Err(Error::invalid("Give the API key as BUS_SECRET, BUS_SECRET_FILE or --key-file.")),
+    let key = match arguments.key.filter(|key| !key.is_empty()) {
+        Some(key) => key,
+        None => config::root_key()
+            .map_err(|error| Error::invalid(error.to_string()))?
+            .map(|key| key.expose_secret().to_owned())
+            .ok_or_else(|| Error::invalid("Give the API key as INTENT_API_KEY, BUS_SECRET or BUS_SECRET_FILE."))?,
     };
     let id = in_time(DONE_IN, async {
         let connection = Connection::open(Rc::new(Endpoint::parse(&arguments.url)?)).await?;
@@ -79,7 +79,7 @@ pub fn check(arguments: Check) -> Result<ExitCode> {
 pub fn health(arguments: Health) -> Result<ExitCode> {
     let url = match arguments.url {
         Some(url) => url,
-        None => here(&arguments.listen)?,
+        None => here(&config::listens_at().map_err(|error| Error::invalid(error.to_string()))?)?,
     };
     let answer = in_time(HEALTHY_IN, async {
         let mut connection = Connection::open(Rc::new(Endpoint::parse(&url)?)).await?;
@@ -97,10 +97,13 @@ pub fn health(arguments: Health) -> Result<ExitCode> {
 
 /// The address at which a replica can be reached that listens there, from the same machine.
 fn here(listen: &str) -> Result<String> {
-    let mut address: std::net::SocketAddr =
-        listen.parse().map_err(|_| Error::invalid(format!("BUS_LISTEN is no address: {listen:?}")))?;
+    let mut address = listen
+        .to_socket_addrs()
+        .ok()
+        .and_then(|mut addresses| addresses.next())
+        .ok_or_else(|| Error::invalid(format!("BUS_LISTEN is no address: {listen:?}")))?;
     if address.ip().is_unspecified() {
-        address.set_ip(if address.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() });
+        address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
     }
     Ok(format!("http://{address}"))
 }
@@ -133,13 +136,13 @@ impl Bus {
             payload: Box<RawValue>,
             claim_token: String,
         }
-        // Nobody else's, so that nobody else claims it.
+        // For this worker alone: others may take any goal.
         let mark = random_hex()?;
         let goal = format!("intent-bus-check-{mark}");
         let payload = format!(r#"{{"check":"{mark}"}}"#);
-        let body = json!({"goal": goal, "payload": {"check": mark}});
+        let body = json!({"goal": goal, "payload": {"check": mark}, "target_worker": goal});
         let published: Published = self.ask(Method::POST, "/intent", Some(&body)).await?;
-        let claimed: Claimed = self.ask(Method::POST, &format!("/claim?goal={goal}"), None).await?;
+        let claimed: Claimed = self.ask(Method::POST, &format!("/claim?goal={goal}&worker_id={goal}"), None).await?;
         if claimed.id != published.id || claimed.payload.get() != payload {
             return Err(Error::invalid("What was claimed is not what was published."));
         }
@@ -167,7 +170,7 @@ impl Bus {
             .send(request)
             .await
             .map_err(|broken| Error::invalid(format!("{step}: the connection broke: {broken}")))?;
-        if answer.status.as_u16() != 200 {
+        if !matches!(answer.status.as_u16(), 200 | 201) {
             return Err(Error::invalid(format!("{step} was answered {}: {}", answer.status, refusal(&answer.body))));
         }
         serde_json::from_slice(&answer.body)

@@ -128,6 +128,9 @@ async fn prepare(state: &State, database: &Database) -> Result<()> {
     } else {
         state.store.has_schema().await?;
     }
+    if database.direct.is_some() {
+        state.store.has_session_settings().await?;
+    }
     state.store.make_partitions().await?;
     state.set_prepared();
     Ok(())

@@ -71,6 +71,25 @@ pub fn load(file: Option<&Path>) -> Result<Config> {
     load_from(file.or(named), &environment)
 }
 
+/// Where a replica with the settings of this process listens.
+///
+/// # Errors
+/// When the settings cannot be read.
+pub fn listens_at() -> Result<String> {
+    let environment = environment();
+    let values = Values::read(environment.get("BUS_CONFIG").map(Path::new), &environment)?;
+    Ok(values.text("BUS_LISTEN").to_owned())
+}
+
+/// The root key among the settings of this process, if there is one.
+///
+/// # Errors
+/// When the settings cannot be read.
+pub fn root_key() -> Result<Option<SecretString>> {
+    let environment = environment();
+    Values::read(environment.get("BUS_CONFIG").map(Path::new), &environment)?.secret("BUS_SECRET", 1)
+}
+
 /// The variables of this process that are text. Others are nobody's settings.
 #[must_use]
 pub fn environment() -> HashMap<String, String> {
@@ -143,7 +162,9 @@ fn database(values: &Values) -> Result<Database> {
     let (address, direct) = if direct.is_empty() {
         (Address::parse(url), None)
     } else {
-        let past = Address::parse(direct).map_err(|_| refused("DATABASE_DIRECT_URL", "is not a connection string"))?;
+        let name =
+            |error: crate::error::Error| ConfigError(error.message().replace("DATABASE_URL", "DATABASE_DIRECT_URL"));
+        let past = Address::parse(direct).map_err(name)?;
         (Address::pooled(url), Some(past))
     };
     Ok(Database {

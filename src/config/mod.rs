@@ -7,7 +7,7 @@ pub mod table;
 use std::fmt;
 
 pub use self::{
-    load::{ConfigError, environment, load, load_from},
+    load::{ConfigError, environment, listens_at, load, load_from, root_key},
     sections::{Auth, Database, Limits, Listen, Maintenance, Proxy},
 };
 

@@ -33,7 +33,7 @@ const WAITING_ITEMS: usize = 20_000;
 /// Bytes likewise.
 const WAITING_BYTES: usize = 64 << 20;
 
-/// Requests of a flight from which on the next one waits until as many are there again as came with it and during it.
+/// Requests of a flight from which on the next one waits until as many rows are there again as came with it and during it.
 const LOADED: usize = 4;
 /// Rows that are enough for a flight to leave.
 const ENOUGH_ITEMS: usize = 64;
@@ -185,14 +185,15 @@ impl<R: Coalesced> Coalescer<R> {
             if jobs.is_empty() {
                 return;
             }
-            let (carried, began) = (jobs.len(), Instant::now());
+            let began = Instant::now();
+            let (requests, rows) = (jobs.len(), jobs.iter().map(|job| job.request.items()).sum());
             // A task of its own: should it panic, those behind it are served all the same.
             let store = store.clone();
             let flight = self.runtime.spawn(async move { settle(&store, jobs).await });
             if let Err(error) = flight.await {
                 tracing::error!(%error, "a flight has crashed");
             }
-            if carried >= LOADED && self.lock().gathers(carried) {
+            if requests >= LOADED && self.lock().gathers(rows) {
                 let limit = GATHER_AT_MOST.min(GATHER * began.elapsed());
                 let _ = tokio::time::timeout(limit, self.enough.notified()).await;
             }

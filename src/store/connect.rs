@@ -19,13 +19,16 @@ use crate::error::{Error, Result};
 /// Waiting for a connection of the pool, or for a new one, in seconds. After that the request is answered `database_busy`.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Longest time of a statement, as Postgres shows it.
+pub(super) const STATEMENT_TIMEOUT: &str = "5s";
+
 /// What every session of the pool sets. The timeouts bound how long a request can hold a lock, and are shorter than the
 /// slack that the rings and the totals leave for transactions under way. Plans: each statement is written for one index, but
 /// a table that was empty when its statistics were taken makes the planner prefer to read it whole, and go on doing so.
 /// Likewise a hash or merge join would read a whole index where a nested loop looks up a few rows. Memory: a flight of large
 /// payloads is held once more by its statement.
 const SESSION: [(&str, &str); 11] = [
-    ("statement_timeout", "5s"),
+    ("statement_timeout", STATEMENT_TIMEOUT),
     ("lock_timeout", "3s"),
     ("idle_in_transaction_session_timeout", "8s"),
     ("TimeZone", "UTC"),

@@ -18,7 +18,7 @@ use crate::error::Result;
 
 /// Claims by which a mark stays behind.
 const SLACK: usize = 128;
-/// How far a mark stays behind the clock, as many times what claims took of late: what others publish at this moment is not
+/// How far a mark stays behind the clock, as many times what publishing and claiming took of late: what others publish at this moment is not
 /// committed yet, and commits take as long for them as for us.
 const LATE: u32 = 4;
 /// The least and the most of that.
@@ -33,6 +33,8 @@ const LOOK_AT_LEAST: Duration = Duration::from_millis(500);
 const LOOK_AT_MOST: Duration = Duration::from_secs(5);
 /// A look may take one part in so many of the time.
 const LOOK_SHARE: u32 = 50;
+/// A look may take longer than a request may: over millions of dead entries, a second for each few million.
+const LOOKS_FOR: &str = "SET LOCAL statement_timeout = '60s'";
 /// Time after which a look starts from the very beginning.
 const FROM_THE_BEGINNING: Duration = Duration::from_secs(60);
 /// A lane that nobody has claimed from for so long loses its mark.
@@ -49,7 +51,7 @@ struct Known {
     lanes: HashMap<i64, HashMap<i16, Lane>>,
     /// The latest time by the database's clock.
     now: Option<SystemTime>,
-    /// The longest time that a claim took of late. It fades with each claim.
+    /// The longest time that a flight took of late. It fades with each claim.
     took: Duration,
 }
 
@@ -107,6 +109,12 @@ impl Marks {
             }
         }
         columns
+    }
+
+    /// Notes how long it took to publish: so long others' publications may still be on their way.
+    pub(super) fn took(&self, took: Duration) {
+        let mut known = self.lock();
+        known.took = took.max(known.took);
     }
 
     /// Notes what a look has brought, by goal or for any, in these lanes.
@@ -222,11 +230,12 @@ impl Store {
         loop {
             let began = Instant::now();
             let from_the_beginning = beginning.elapsed() >= FROM_THE_BEGINNING;
-            if from_the_beginning {
-                beginning = began;
-            }
-            if let Err(error) = self.look_behind_marks(from_the_beginning).await {
-                tracing::warn!(?error, "cannot look for what low-water marks have passed; the next look will");
+            match self.look_behind_marks(from_the_beginning).await {
+                Ok(()) if from_the_beginning => beginning = began,
+                Ok(()) => {}
+                Err(error) => {
+                    tracing::warn!(?error, "cannot look for what low-water marks have passed; the next look will");
+                }
             }
             tokio::time::sleep((began.elapsed() * LOOK_SHARE).clamp(LOOK_AT_LEAST, LOOK_AT_MOST)).await;
         }
@@ -238,14 +247,17 @@ impl Store {
             if columns.lanes.is_empty() {
                 continue;
             }
-            let client = self.client().await?;
-            let statement = client.prepare_cached(statements::FIRST_DUE.text(one_goal)).await?;
-            let rows = client
+            let mut client = self.client().await?;
+            let tx = client.transaction().await?;
+            tx.batch_execute(LOOKS_FOR).await?;
+            let statement = tx.prepare_cached(statements::FIRST_DUE.text(one_goal)).await?;
+            let rows = tx
                 .query(
                     &statement,
                     &[&columns.lanes, &columns.public, &columns.priorities, &columns.floors, &self.intent_ttl],
                 )
                 .await?;
+            tx.commit().await?;
             for row in rows {
                 let (lane, priority) = (row.try_get("lane")?, row.try_get("priority")?);
                 self.marks.correct(lane, priority, row.try_get("now")?, row.try_get("visible_at")?);

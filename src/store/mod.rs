@@ -126,6 +126,25 @@ impl Store {
         }
         Ok(())
     }
+
+    /// Whether the sessions of the pool have the settings that the bus relies on.
+    ///
+    /// # Errors
+    /// `database_busy` when they do not, or the database is away.
+    pub async fn has_session_settings(&self) -> Result<()> {
+        let client = self.client().await?;
+        let timeout: String = transaction::in_time(async {
+            Ok(client.query_one("SELECT current_setting('statement_timeout')", &[]).await?.try_get(0)?)
+        })
+        .await?;
+        if timeout != connect::STATEMENT_TIMEOUT {
+            return Err(Error::busy(
+                "sessions through DATABASE_URL do not have the settings of the role: it must be the role of DATABASE_DIRECT_URL, \
+                 and the pool has to open its sessions anew (PgBouncer: RECONNECT) after the migration",
+            ));
+        }
+        Ok(())
+    }
 }
 
 impl From<tokio_postgres::Error> for Error {

@@ -26,16 +26,18 @@ const SETTLED_IN: Duration = Duration::from_secs(60);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// One run of an intent: when its claim was answered, and whether its end was acknowledged.
+/// One run of what was published under a key: when its claim was sent and answered, and whether its end was acknowledged.
 struct Run {
+    asked: Instant,
     claimed: Instant,
-    finished: Option<Instant>,
+    finished: bool,
 }
 
 #[derive(Default)]
 struct Books {
     /// Intents whose publication was acknowledged.
     published: Mutex<Vec<String>>,
+    /// By the key in the payload: were it published twice, it would be run twice.
     runs: Mutex<HashMap<String, Vec<Run>>>,
     requests: AtomicU64,
     /// Requests that were not answered, or by 500 or more.
@@ -126,7 +128,9 @@ impl Load {
     /// Stops publishing, lets the workers finish, and holds the books against the bus.
     pub(crate) async fn settle(mut self) -> Outcome {
         self.books.stopped.store(true, Ordering::Relaxed);
-        while self.publishers.join_next().await.is_some() {}
+        while let Some(ended) = self.publishers.join_next().await {
+            ended.expect("a publisher goes on until it is told to stop");
+        }
         let published = self.books.published.lock().expect("the books").clone();
         let deadline = Instant::now() + SETTLED_IN;
         let mut open = published.clone();
@@ -141,8 +145,10 @@ impl Load {
             tokio::time::sleep(PAUSE).await;
         }
         self.books.drained.store(true, Ordering::Relaxed);
-        while self.workers.join_next().await.is_some() {}
-        let runs = self.books.runs.lock().expect("the books");
+        while let Some(ended) = self.workers.join_next().await {
+            ended.expect("a worker goes on until it is told to stop");
+        }
+        let mut runs = self.books.runs.lock().expect("the books");
         let mut outcome = Outcome {
             published: published.len(),
             lost: open.len(),
@@ -152,12 +158,13 @@ impl Load {
             requests: self.books.requests.load(Ordering::Relaxed),
             failed: self.books.failed.lock().expect("the books").clone(),
         };
-        for runs in runs.values() {
-            let ends = runs.iter().filter(|run| run.finished.is_some()).count();
+        for runs in runs.values_mut() {
+            runs.sort_by_key(|run| run.claimed);
+            let ends = runs.iter().filter(|run| run.finished).count();
             outcome.finished_twice += usize::from(ends > 1);
             for pair in runs.windows(2) {
-                // The answer to a claim arrives after the lease has begun, and so does the next.
-                let explained = pair[1].claimed + Duration::from_millis(500) > pair[0].claimed + LEASE;
+                // The first lease has begun after it was asked for; the second before its answer came.
+                let explained = pair[1].claimed >= pair[0].asked + LEASE;
                 outcome.repeated += usize::from(explained);
                 outcome.duplicated += usize::from(!explained);
             }
@@ -210,7 +217,7 @@ async fn publish(bus: Bus, books: Arc<Books>) {
                 json!({"goal": GOAL, "payload": {"key": key}, "max_attempts": 20, "backoff_base": 1}).to_string();
             let request = bus.http.post(format!("{}/intent", bus.url)).header("idempotency-key", &key).body(body);
             if let Some((status, answer)) = bus.ask(&books, request).await {
-                assert_eq!(status, 200, "{answer}");
+                assert!(matches!(status, 200 | 201), "{status}: {answer}");
                 let id = answer["id"].as_str().expect("an id").to_owned();
                 books.published.lock().expect("the books").push(id);
                 break;
@@ -223,20 +230,32 @@ async fn publish(bus: Bus, books: Arc<Books>) {
 async fn work(bus: Bus, books: Arc<Books>) {
     while !books.drained.load(Ordering::Relaxed) {
         let request = bus.http.post(format!("{}/claim?goal={GOAL}&wait=1", bus.url));
-        let Some((200, intent)) = bus.ask(&books, request).await else { continue };
-        let (id, claimed) = (intent["id"].as_str().expect("an id").to_owned(), Instant::now());
+        let asked = Instant::now();
+        let Some((status, intent)) = bus.ask(&books, request).await else { continue };
+        if status != 200 {
+            assert_eq!(status, 204, "{intent}");
+            continue;
+        }
+        let claimed = Instant::now();
+        let id = intent["id"].as_str().expect("an id");
+        let key = intent["payload"]["key"].as_str().expect("a key").to_owned();
         let body = json!({"claim_token": intent["claim_token"], "result": 1}).to_string();
-        let mut finished = None;
+        let (mut finished, mut tries) = (false, 0);
         // A finish without an answer is sent again: the token makes sure that it counts once.
         while claimed.elapsed() < 2 * LEASE {
             let request = bus.http.post(format!("{}/fulfill/{id}", bus.url)).body(body.clone());
+            tries += 1;
             match bus.ask(&books, request).await {
-                Some((200, _)) => finished = Some(Instant::now()),
-                Some(_) => {}
+                Some((200, _)) => finished = true,
+                // Somebody else has it, or an earlier try has ended it; at the first try of a fresh lease neither can be.
+                Some((404, answer)) => {
+                    assert!(tries > 1 || asked.elapsed() > LEASE, "a lease that was held was refused: {answer}");
+                }
+                Some((status, answer)) => panic!("a finish was answered {status}: {answer}"),
                 None => continue,
             }
             break;
         }
-        books.runs.lock().expect("the books").entry(id).or_default().push(Run { claimed, finished });
+        books.runs.lock().expect("the books").entry(key).or_default().push(Run { asked, claimed, finished });
     }
 }

@@ -1,6 +1,6 @@
 //! Publishing.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Instant};
 
 use deadpool_postgres::Object;
 use futures_util::future::BoxFuture;
@@ -95,6 +95,7 @@ async fn publish(
     let mut parameters: Vec<&(dyn ToSql + Sync)> = admissions.parameters().to_vec();
     parameters.extend(columns.parameters());
     parameters.extend([&max_open as &(dyn ToSql + Sync), &lanes, &priorities]);
+    let began = Instant::now();
     let rows = match run(store, client, |statements| statements.publish(keys, limits), &parameters).await {
         // The lost first try has stored it.
         Err(error) if again && error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
@@ -109,6 +110,7 @@ async fn publish(
         }
         rows => rows?,
     };
+    store.marks.took(began.elapsed());
     store.lanes_in_use.learn(pairs);
 
     // From here on it has been done: whatever fails now concerns one request, and none is run again.

@@ -8,7 +8,12 @@ use crate::support::{TestApp, app::ROOT};
 
 async fn run(arguments: &[&str], key: Option<&str>) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_intent-bus"));
-    command.args(arguments).env_remove("BUS_SECRET").stdin(Stdio::null()).kill_on_drop(true);
+    command
+        .args(arguments)
+        .env_remove("BUS_SECRET")
+        .env_remove("INTENT_API_KEY")
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
     if let Some(key) = key {
         command.env("BUS_SECRET", key);
     }
@@ -36,7 +41,11 @@ async fn a_check_with_a_wrong_key_or_none_says_so_and_fails() {
     let output = run(&["check", &url], Some("a-key-that-nobody-has")).await;
     assert!(!output.status.success() && said(&output).contains("POST /intent was answered 401"), "{}", said(&output));
     let output = run(&["check", &url], None).await;
-    assert!(!output.status.success() && said(&output).contains("Give the API key"), "{}", said(&output));
+    assert!(
+        !output.status.success() && said(&output).contains("Give the API key as INTENT_API_KEY"),
+        "{}",
+        said(&output)
+    );
 }
 
 #[tokio::test]
