@@ -13,7 +13,10 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use crate::cluster::{KEY, LEASE};
+use crate::{
+    cluster::{KEY, LEASE},
+    docker::say,
+};
 
 /// Clients of each kind.
 const CLIENTS: usize = 8;
@@ -70,7 +73,7 @@ impl Outcome {
     /// What has to hold whatever was done to the cluster.
     #[track_caller]
     pub(crate) fn is_safe(&self, scenario: &str) {
-        println!(
+        say(&format!(
             "{scenario}: {} published, {} lost, {} duplicated, {} repeated after a lease, {} finished twice; {} of {} requests \
              failed: {:?}",
             self.published,
@@ -81,7 +84,7 @@ impl Outcome {
             self.failures(),
             self.requests,
             self.failed
-        );
+        ));
         assert!(self.published > 100, "{scenario}: there was hardly any load: {self:?}");
         assert_eq!((self.lost, self.duplicated, self.finished_twice), (0, 0, 0), "{scenario}: {self:?}");
     }

@@ -42,8 +42,8 @@ fn balancer_image() -> String {
 }
 
 fn postgres_image() -> String {
-    let images = setting("TEST_POSTGRES_IMAGES", "postgres:15");
-    images.split(',').next().unwrap_or("postgres:15").to_owned()
+    let images = setting("TEST_POSTGRES_IMAGES", "postgres:18");
+    images.split(',').next().unwrap_or_default().to_owned()
 }
 
 /// The balancer of `deploy/compose.yaml`, as it is there.

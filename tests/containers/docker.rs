@@ -1,6 +1,14 @@
 //! The container engine: whether it is there, what it has, and the few commands that the library does not know.
 
-use std::process::{Command, Stdio};
+use std::{
+    io::Write,
+    process::{Command, Stdio},
+};
+
+/// Says something that the test harness must not keep to itself.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
 
 /// Runs `docker` and gives what it prints. None: it failed.
 pub(crate) fn docker(arguments: &[&str]) -> Option<String> {
@@ -11,12 +19,12 @@ pub(crate) fn docker(arguments: &[&str]) -> Option<String> {
 /// Whether there is an engine with these images. If not, says what is left out and why.
 pub(crate) fn has(what: &str, images: &[&str]) -> bool {
     if docker(&["version", "--format", "{{.Server.Version}}"]).is_none() {
-        println!("SKIPPED: {what}: there is no container engine.");
+        say(&format!("SKIPPED: {what}: there is no container engine."));
         return false;
     }
     for image in images {
         if docker(&["image", "inspect", image]).is_none() && docker(&["pull", "--quiet", image]).is_none() {
-            println!("SKIPPED: {what}: the image {image} is neither here nor can it be pulled.");
+            say(&format!("SKIPPED: {what}: the image {image} is neither here nor can it be pulled."));
             return false;
         }
     }
