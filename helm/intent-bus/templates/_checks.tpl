@@ -1,0 +1,70 @@
+{{/* What the schema cannot say, or could not say so that one understands it. All faults at once. */}}
+{{- define "intent-bus.checks" -}}
+{{- $values := .Values -}}
+{{- $faults := list -}}
+{{- if not $values.database.existingSecret -}}
+{{- $faults = append $faults "database.existingSecret is required: the name of a secret in this namespace whose key `uri` holds the address of Postgres. For example: kubectl create secret generic intent-bus-database --from-literal=uri=postgresql://USER:PASSWORD@HOST/DATABASE, and --set database.existingSecret=intent-bus-database." -}}
+{{- end -}}
+{{- if and $values.database.ca.existingSecret $values.database.ca.existingConfigMap -}}
+{{- $faults = append $faults "database.ca: give existingSecret or existingConfigMap, not both." -}}
+{{- end -}}
+{{- if and $values.database.directExistingSecret (not $values.database.directUriKey) -}}
+{{- $faults = append $faults "database.directExistingSecret needs database.directUriKey." -}}
+{{- end -}}
+{{- if regexMatch "^[0-9]" (include "intent-bus.fullname" .) -}}
+{{- $faults = append $faults (printf "The name %s begins with a digit, which a service's must not: set fullnameOverride." (include "intent-bus.fullname" .)) -}}
+{{- end -}}
+{{- $keys := list -}}
+{{- range include "intent-bus.keys" . | fromYamlArray -}}
+{{- if has .key $keys -}}
+{{- $faults = append $faults (printf "auth: two secrets have the key %s." .key) -}}
+{{- end -}}
+{{- $keys = append $keys .key -}}
+{{- end -}}
+{{- $https := get $values.config "BUS_ENFORCE_HTTPS" | toString | eq "true" -}}
+{{- $proxy := get $values.config "BUS_TRUST_PROXY" | toString -}}
+{{- if and $https (has $proxy (list "" "false")) -}}
+{{- $faults = append $faults "config.BUS_ENFORCE_HTTPS needs config.BUS_TRUST_PROXY: the addresses of the proxy that ends TLS." -}}
+{{- end -}}
+{{- if eq (int64 $values.listen.port) (int64 $values.listen.metricsPort) -}}
+{{- $faults = append $faults "listen.port and listen.metricsPort must differ." -}}
+{{- end -}}
+{{- if and $values.metrics.serviceMonitor.enabled (not $values.metrics.enabled) -}}
+{{- $faults = append $faults "metrics.serviceMonitor.enabled needs metrics.enabled." -}}
+{{- end -}}
+{{- with $values.autoscaling -}}
+{{- if and .enabled (gt (int64 .minReplicas) (int64 .maxReplicas)) -}}
+{{- $faults = append $faults "autoscaling.minReplicas is more than autoscaling.maxReplicas." -}}
+{{- end -}}
+{{- if and .enabled (not .targetCPUUtilizationPercentage) (not .targetMemoryUtilizationPercentage) (not .metrics) -}}
+{{- $faults = append $faults "autoscaling needs something to go by: targetCPUUtilizationPercentage, targetMemoryUtilizationPercentage or metrics." -}}
+{{- end -}}
+{{- end -}}
+{{- if and (has (include "intent-bus.text" $values.strategy.maxSurge) (list "0" "0%")) (has (include "intent-bus.text" $values.strategy.maxUnavailable) (list "0" "0%")) -}}
+{{- $faults = append $faults "strategy.maxSurge and strategy.maxUnavailable are both 0: no roll-out could begin." -}}
+{{- end -}}
+{{- if and (gt (int64 $values.preStopSleepSeconds) 0) (semverCompare "<1.30-0" .Capabilities.KubeVersion.Version) -}}
+{{- $faults = append $faults (printf "preStopSleepSeconds needs Kubernetes 1.30, this is %s. The bus drains by itself: leave it at 0." .Capabilities.KubeVersion.Version) -}}
+{{- end -}}
+{{- if and (eq $values.podSecurityContext.seccompProfile.type "Localhost") (not $values.podSecurityContext.seccompProfile.localhostProfile) -}}
+{{- $faults = append $faults "podSecurityContext.seccompProfile.type Localhost needs localhostProfile." -}}
+{{- end -}}
+{{- if and $values.ingress.enabled (not $values.ingress.hosts) -}}
+{{- $faults = append $faults "ingress.enabled needs ingress.hosts, such as [{host: bus.example.com}]." -}}
+{{- end -}}
+{{- if and $values.httpRoute.enabled (not $values.httpRoute.parentRefs) -}}
+{{- $faults = append $faults "httpRoute.enabled needs httpRoute.parentRefs, such as [{name: my-gateway}]." -}}
+{{- end -}}
+{{- $taken := list -}}
+{{- range include "intent-bus.env" . | fromYamlArray -}}
+{{- $taken = append $taken (trimSuffix "_FILE" .name) -}}
+{{- end -}}
+{{- range $values.extraEnv -}}
+{{- if has (trimSuffix "_FILE" .name) $taken -}}
+{{- $faults = append $faults (printf "extraEnv: the chart sets %s itself, from config, auth, database, listen, metrics or migrations." .name) -}}
+{{- end -}}
+{{- end -}}
+{{- if $faults -}}
+{{- fail (printf "\n\nThese values cannot be used:\n- %s\n" (join "\n- " $faults)) -}}
+{{- end -}}
+{{- end -}}

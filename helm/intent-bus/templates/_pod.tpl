@@ -1,0 +1,218 @@
+{{/* What the pods of the replicas, of the migrations and of the test share. */}}
+
+{{/* Numbers of a values file arrive as floating point, and large ones would be written as 1e+09. */}}
+{{- define "intent-bus.text" -}}
+{{- if kindIs "float64" . -}}{{ int64 . }}{{- else -}}{{ toString . }}{{- end -}}
+{{- end -}}
+
+{{/* A setting of `config` as a number, or what the bus takes if it is not there: (list $ "BUS_DRAIN_SECONDS" 5). */}}
+{{- define "intent-bus.seconds" -}}
+{{- $value := get (first .).Values.config (index . 1) -}}
+{{- if kindIs "invalid" $value -}}{{ last . }}{{- else -}}{{ int64 $value }}{{- end -}}
+{{- end -}}
+
+{{/* Longer than the bus takes to stop: SIGKILL before that would cut off requests under way. */}}
+{{- define "intent-bus.grace" -}}
+{{- $drain := include "intent-bus.seconds" (list . "BUS_DRAIN_SECONDS" 5) | int64 -}}
+{{- $shutdown := include "intent-bus.seconds" (list . "BUS_SHUTDOWN_SECONDS" 30) | int64 -}}
+{{- add .Values.preStopSleepSeconds $drain $shutdown .Values.terminationGraceSlackSeconds -}}
+{{- end -}}
+
+{{/* An empty string of get stands for a key that is not there. */}}
+{{- define "intent-bus.podSecurity" -}}
+runAsNonRoot: true
+{{- $values := .Values.podSecurityContext -}}
+{{- range $name := list "runAsUser" "runAsGroup" "fsGroup" }}
+{{- $id := get $values $name }}
+{{- if and (not (kindIs "invalid" $id)) (ne (toString $id) "") }}
+{{ $name }}: {{ int64 $id }}
+{{- end }}
+{{- end }}
+{{- with $values.supplementalGroups }}
+supplementalGroups:
+  {{- range . }}
+  - {{ int64 . }}
+  {{- end }}
+{{- end }}
+seccompProfile:
+  type: {{ $values.seccompProfile.type }}
+  {{- if eq $values.seccompProfile.type "Localhost" }}
+  localhostProfile: {{ $values.seccompProfile.localhostProfile | quote }}
+  {{- end }}
+{{- end -}}
+
+{{/* Not by values: nowhere does the bus need more. */}}
+{{- define "intent-bus.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end -}}
+
+{{/* Where a file with a secret is in the container. */}}
+{{- define "intent-bus.secrets" -}}
+/run/secrets/intent-bus
+{{- end -}}
+
+{{/* Environment that leads to the database: files, or what Kubernetes joins where there is a suffix. */}}
+{{- define "intent-bus.databaseEnv" -}}
+{{- $database := .Values.database -}}
+{{- $addresses := list (list "DATABASE_URL" $database.existingSecret $database.uriKey) -}}
+{{- if $database.directUriKey -}}
+{{- $addresses = append $addresses (list "DATABASE_DIRECT_URL" ($database.directExistingSecret | default $database.existingSecret) $database.directUriKey) -}}
+{{- end -}}
+{{- range $addresses }}
+{{- if $database.uriSuffix }}
+- name: INTENT_BUS_{{ first . }}
+  valueFrom:
+    secretKeyRef:
+      name: {{ index . 1 }}
+      key: {{ last . }}
+- name: {{ first . }}
+  value: {{ printf "$(INTENT_BUS_%s)%s" (first .) $database.uriSuffix | quote }}
+{{- else }}
+- name: {{ first . }}_FILE
+  value: {{ include "intent-bus.secrets" $ }}/{{ first . }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* The ways in, as a list of maps with the setting and its key in the secret. */}}
+{{- define "intent-bus.keys" -}}
+{{- $auth := .Values.auth -}}
+- {setting: BUS_SECRET, key: {{ $auth.root.key | quote }}}
+{{- if $auth.admin.enabled }}
+- {setting: BUS_ADMIN_SECRET, key: {{ $auth.admin.key | quote }}}
+{{- end }}
+{{- if $auth.dashboard.enabled }}
+- {setting: DASHBOARD_PASSWORD, key: {{ $auth.dashboard.key | quote }}}
+{{- end }}
+{{- if $auth.metrics.enabled }}
+- {setting: BUS_METRICS_TOKEN, key: {{ $auth.metrics.key | quote }}}
+{{- end }}
+{{- end -}}
+
+{{/* Sources of the volume of secrets: of the database. */}}
+{{- define "intent-bus.databaseSources" -}}
+{{- $database := .Values.database -}}
+{{- if not $database.uriSuffix -}}
+- secret:
+    name: {{ $database.existingSecret }}
+    items:
+      - {key: {{ $database.uriKey | quote }}, path: DATABASE_URL}
+{{- if $database.directUriKey }}
+- secret:
+    name: {{ $database.directExistingSecret | default $database.existingSecret }}
+    items:
+      - {key: {{ $database.directUriKey | quote }}, path: DATABASE_DIRECT_URL}
+{{- end }}
+{{- end -}}
+{{- end -}}
+
+{{/* A volume of secrets from sources given as text. Files belong to fsGroup, and the mode is 0440 (288); without one they
+belong to root's group, and the mode is 0444 (292). */}}
+{{- define "intent-bus.secretsVolume" -}}
+{{- $group := get (first .).Values.podSecurityContext "fsGroup" -}}
+- name: intent-bus-secrets
+  projected:
+    defaultMode: {{ if or (kindIs "invalid" $group) (eq (toString $group) "") }}292{{ else }}288{{ end }}
+    sources:
+      {{- last . | nindent 6 }}
+{{- end -}}
+
+{{- define "intent-bus.secretsMount" -}}
+- name: intent-bus-secrets
+  mountPath: {{ include "intent-bus.secrets" . }}
+  readOnly: true
+{{- end -}}
+
+{{- define "intent-bus.caVolume" -}}
+{{- $ca := .Values.database.ca -}}
+{{- if $ca.existingSecret -}}
+- name: intent-bus-database-ca
+  secret:
+    secretName: {{ $ca.existingSecret }}
+    items:
+      - {key: {{ $ca.key | quote }}, path: {{ $ca.key | quote }}}
+{{- else if $ca.existingConfigMap -}}
+- name: intent-bus-database-ca
+  configMap:
+    name: {{ $ca.existingConfigMap }}
+    items:
+      - {key: {{ $ca.key | quote }}, path: {{ $ca.key | quote }}}
+{{- end -}}
+{{- end -}}
+
+{{- define "intent-bus.caMount" -}}
+{{- if or .Values.database.ca.existingSecret .Values.database.ca.existingConfigMap -}}
+- name: intent-bus-database-ca
+  mountPath: /etc/intent-bus/database-ca
+  readOnly: true
+{{- end -}}
+{{- end -}}
+
+{{/* The environment of a replica, without extraEnv. */}}
+{{- define "intent-bus.env" -}}
+{{- $root := . -}}
+{{- $address := .Values.listen.address -}}
+{{- if contains ":" $address -}}
+{{- $address = printf "[%s]" $address -}}
+{{- end -}}
+- name: BUS_LISTEN
+  value: {{ printf "%s:%d" $address (int64 .Values.listen.port) | quote }}
+- name: BUS_METRICS_LISTEN
+  value: {{ ternary (printf "%s:%d" $address (int64 .Values.listen.metricsPort)) "off" .Values.metrics.enabled | quote }}
+- name: BUS_MIGRATE
+  value: {{ eq .Values.migrations.mode "start" | quote }}
+{{- include "intent-bus.databaseEnv" . }}
+{{- range include "intent-bus.keys" . | fromYamlArray }}
+- name: {{ .setting }}_FILE
+  value: {{ include "intent-bus.secrets" $root }}/{{ .setting }}
+{{- end }}
+{{- range $name, $value := .Values.config }}
+{{- if not (kindIs "invalid" $value) }}
+- name: {{ $name }}
+  value: {{ include "intent-bus.text" $value | quote }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Where and beside whom the pods run: the same for all of them. */}}
+{{- define "intent-bus.scheduling" -}}
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* Sources of the volume of secrets: of a replica. */}}
+{{- define "intent-bus.serverSources" -}}
+{{- with include "intent-bus.databaseSources" . -}}
+{{ . }}
+{{ end -}}
+- secret:
+    name: {{ include "intent-bus.authSecret" . }}
+    items:
+      {{- range include "intent-bus.keys" . | fromYamlArray }}
+      - {key: {{ .key | quote }}, path: {{ .setting }}}
+      {{- end }}
+{{- end -}}
+
+{{/* Sources of the volume of secrets: of the test, which needs the root key only. */}}
+{{- define "intent-bus.rootKeySource" -}}
+- secret:
+    name: {{ include "intent-bus.authSecret" . }}
+    items:
+      - {key: {{ .Values.auth.root.key | quote }}, path: BUS_SECRET}
+{{- end -}}
