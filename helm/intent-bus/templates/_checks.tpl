@@ -5,6 +5,20 @@
 {{- if not $values.database.existingSecret -}}
 {{- $faults = append $faults "database.existingSecret is required: the name of a secret in this namespace whose key `uri` holds the address of Postgres. For example: kubectl create secret generic intent-bus-database --from-literal=uri=postgresql://USER:PASSWORD@HOST/DATABASE, and --set database.existingSecret=intent-bus-database." -}}
 {{- end -}}
+{{- /* Not by the schema, which would repeat the address with its password. */}}
+{{- if not (regexMatch "^[a-z0-9.-]*$" $values.database.existingSecret) -}}
+{{- $faults = append $faults "database.existingSecret must be the name of a secret, not the address itself." -}}
+{{- end -}}
+{{- if eq $values.image.tag "latest" -}}
+{{- $faults = append $faults "image.tag: latest is refused, since nobody could say what runs or go back to it." -}}
+{{- end -}}
+{{- range $where, $labels := dict "commonLabels" $values.commonLabels "podLabels" $values.podLabels -}}
+{{- range $label := keys $labels | sortAlpha -}}
+{{- if has $label (list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" "app.kubernetes.io/version" "app.kubernetes.io/managed-by" "helm.sh/chart") -}}
+{{- $faults = append $faults (printf "%s: %s is the chart's own; selectors go by such labels." $where $label) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- if and $values.database.ca.existingSecret $values.database.ca.existingConfigMap -}}
 {{- $faults = append $faults "database.ca: give existingSecret or existingConfigMap, not both." -}}
 {{- end -}}
@@ -58,6 +72,11 @@
 {{- $taken := list -}}
 {{- range include "intent-bus.env" . | fromYamlArray -}}
 {{- $taken = append $taken (trimSuffix "_FILE" .name) -}}
+{{- end -}}
+{{- range concat $values.extraEnv $values.migrations.job.extraEnv -}}
+{{- if and (hasKey . "value") (hasKey . "valueFrom") -}}
+{{- $faults = append $faults (printf "extraEnv: %s has value and valueFrom." .name) -}}
+{{- end -}}
 {{- end -}}
 {{- range $values.extraEnv -}}
 {{- if has (trimSuffix "_FILE" .name) $taken -}}

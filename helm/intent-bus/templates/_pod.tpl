@@ -5,10 +5,15 @@
 {{- if kindIs "float64" . -}}{{ int64 . }}{{- else -}}{{ toString . }}{{- end -}}
 {{- end -}}
 
+{{/* "yes" for what get gives where nothing is: null, or an empty text if there is not even the name. Zero is something. */}}
+{{- define "intent-bus.missing" -}}
+{{- if or (kindIs "invalid" .) (eq (toString .) "") -}}yes{{- end -}}
+{{- end -}}
+
 {{/* A setting of `config` as a number, or what the bus takes if it is not there: (list $ "BUS_DRAIN_SECONDS" 5). */}}
 {{- define "intent-bus.seconds" -}}
 {{- $value := get (first .).Values.config (index . 1) -}}
-{{- if kindIs "invalid" $value -}}{{ last . }}{{- else -}}{{ int64 $value }}{{- end -}}
+{{- if include "intent-bus.missing" $value -}}{{ last . }}{{- else -}}{{ int64 $value }}{{- end -}}
 {{- end -}}
 
 {{/* Longer than the bus takes to stop: SIGKILL before that would cut off requests under way. */}}
@@ -18,13 +23,12 @@
 {{- add .Values.preStopSleepSeconds $drain $shutdown .Values.terminationGraceSlackSeconds -}}
 {{- end -}}
 
-{{/* An empty string of get stands for a key that is not there. */}}
 {{- define "intent-bus.podSecurity" -}}
 runAsNonRoot: true
 {{- $values := .Values.podSecurityContext -}}
 {{- range $name := list "runAsUser" "runAsGroup" "fsGroup" }}
 {{- $id := get $values $name }}
-{{- if and (not (kindIs "invalid" $id)) (ne (toString $id) "") }}
+{{- if not (include "intent-bus.missing" $id) }}
 {{ $name }}: {{ int64 $id }}
 {{- end }}
 {{- end }}
@@ -115,7 +119,7 @@ belong to root's group, and the mode is 0444 (292). */}}
 {{- $group := get (first .).Values.podSecurityContext "fsGroup" -}}
 - name: intent-bus-secrets
   projected:
-    defaultMode: {{ if or (kindIs "invalid" $group) (eq (toString $group) "") }}292{{ else }}288{{ end }}
+    defaultMode: {{ if include "intent-bus.missing" $group }}292{{ else }}288{{ end }}
     sources:
       {{- last . | nindent 6 }}
 {{- end -}}
