@@ -42,7 +42,9 @@ WRONG = [
         "database.existingSecret must be the name of a secret, not the address itself",
         required=False,
     ),
-    by_template("image tag latest", "image: {tag: latest}", "image.tag: latest is refused, since nobody could say what runs"),
+    by_template(
+        "image tag latest", "image: {tag: latest}", "image.tag: latest is refused, since nobody could say what runs"
+    ),
     by_template(
         "a label that selectors use",
         "commonLabels: {app.kubernetes.io/name: mine}",
@@ -91,7 +93,9 @@ WRONG = [
         "metrics.serviceMonitor.enabled needs metrics.enabled",
     ),
     by_template("an Ingress without hosts", "ingress: {enabled: true}", "ingress.enabled needs ingress.hosts"),
-    by_template("a route without a gateway", "httpRoute: {enabled: true}", "httpRoute.enabled needs httpRoute.parentRefs"),
+    by_template(
+        "a route without a gateway", "httpRoute: {enabled: true}", "httpRoute.enabled needs httpRoute.parentRefs"
+    ),
     by_template(
         "a setting as extraEnv that the chart sets",
         "extraEnv: [{name: BUS_DRAIN_SECONDS, value: '60'}]",
@@ -112,7 +116,9 @@ WRONG = [
         "database: {directExistingSecret: postgres-direct}",
         "database.directExistingSecret needs database.directUriKey",
     ),
-    by_template("one key for two secrets", "auth: {admin: {key: BUS_SECRET}}", "auth: two secrets have the key BUS_SECRET"),
+    by_template(
+        "one key for two secrets", "auth: {admin: {key: BUS_SECRET}}", "auth: two secrets have the key BUS_SECRET"
+    ),
     by_template(
         "a profile without a name",
         "podSecurityContext: {seccompProfile: {type: Localhost}}",
@@ -126,7 +132,9 @@ WRONG = [
     Wrong("a setting out of range", "config: {BUS_RETENTION_DAYS: 400}", ("config", "BUS_RETENTION_DAYS", "365")),
     Wrong("a number as text", "config: {BUS_DRAIN_SECONDS: '5'}", ("config", "BUS_DRAIN_SECONDS", "integer", "string")),
     Wrong("a generation as a number", "config: {BUS_PROTOCOL: 2.1}", ("config", "BUS_PROTOCOL", "one of", "1.1")),
-    Wrong("the root key in config", "config: {BUS_SECRET: a-root-key-in-the-open}", ("config", "BUS_SECRET", "dditional")),
+    Wrong(
+        "the root key in config", "config: {BUS_SECRET: a-root-key-in-the-open}", ("config", "BUS_SECRET", "dditional")
+    ),
     Wrong("proxies that are no addresses", "config: {BUS_TRUST_PROXY: nginx}", ("config", "BUS_TRUST_PROXY")),
     Wrong("a digest that is none", "image: {digest: sha256:beef}", ("image", "digest", "pattern")),
     Wrong("root", "podSecurityContext: {runAsUser: 0}", ("podSecurityContext", "runAsUser", "1")),
@@ -160,7 +168,7 @@ class RefusedValues(unittest.TestCase):
     def test_wrong_values_are_refused_and_named(self):
         for wrong in WRONG:
             row = TABLE.setdefault(wrong.name, dict.fromkeys(COLUMNS, "FAILED"))
-            for helm, column in zip(HELMS, COLUMNS):
+            for helm, column in zip(HELMS, COLUMNS, strict=False):
                 with self.subTest(wrong.name, helm=helm.version):
                     text = self.refusal(helm, wrong)
                     for part in wrong.says:
@@ -182,5 +190,9 @@ class RefusedValues(unittest.TestCase):
 def gist(text: str) -> str:
     """The line that names the value, short enough for a table."""
     lines = [line.strip("- ") for line in text.splitlines() if line.strip()]
-    named = [line for line in lines if not line.startswith(("Error", "values don't", "intent-bus", "These values", "Use --debug"))]
+    named = [
+        line
+        for line in lines
+        if not line.startswith(("Error", "values don't", "intent-bus", "These values", "Use --debug"))
+    ]
     return (named or lines)[0][:100]

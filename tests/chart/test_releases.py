@@ -1,4 +1,4 @@
-"""Installs, upgrades and uninstalls, with every Helm, on a small cluster: what happens to the keys, and what the notes say."""
+"""Installs, upgrades, uninstalls, with every Helm, on a small cluster: what becomes of the keys, what the notes say."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class ValueSets(unittest.TestCase):
     def set_of_values(self, values: ValueSet, row: dict, renderings: dict):
         chart = self.with_files if values.files else CHART
         shapes = []
-        for helm, lint, render in zip(HELMS, LINT, RENDER):
+        for helm, lint, render in zip(HELMS, LINT, RENDER, strict=True):
             try:
                 helm.lint(values.values, values.sets, chart)
                 row[lint] = OK

@@ -12,9 +12,13 @@
 {{- if eq $values.image.tag "latest" -}}
 {{- $faults = append $faults "image.tag: latest is refused, since nobody could say what runs or go back to it." -}}
 {{- end -}}
+{{- $own := list "helm.sh/chart" -}}
+{{- range list "name" "instance" "component" "version" "managed-by" -}}
+{{- $own = append $own (printf "app.kubernetes.io/%s" .) -}}
+{{- end -}}
 {{- range $where, $labels := dict "commonLabels" $values.commonLabels "podLabels" $values.podLabels -}}
 {{- range $label := keys $labels | sortAlpha -}}
-{{- if has $label (list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" "app.kubernetes.io/version" "app.kubernetes.io/managed-by" "helm.sh/chart") -}}
+{{- if has $label $own -}}
 {{- $faults = append $faults (printf "%s: %s is the chart's own; selectors go by such labels." $where $label) -}}
 {{- end -}}
 {{- end -}}
@@ -54,13 +58,16 @@
 {{- $faults = append $faults "autoscaling needs something to go by: targetCPUUtilizationPercentage, targetMemoryUtilizationPercentage or metrics." -}}
 {{- end -}}
 {{- end -}}
-{{- if and (has (include "intent-bus.text" $values.strategy.maxSurge) (list "0" "0%")) (has (include "intent-bus.text" $values.strategy.maxUnavailable) (list "0" "0%")) -}}
+{{- $surge := include "intent-bus.text" $values.strategy.maxSurge | trimSuffix "%" -}}
+{{- $unavailable := include "intent-bus.text" $values.strategy.maxUnavailable | trimSuffix "%" -}}
+{{- if and (eq $surge "0") (eq $unavailable "0") -}}
 {{- $faults = append $faults "strategy.maxSurge and strategy.maxUnavailable are both 0: no roll-out could begin." -}}
 {{- end -}}
 {{- if and (gt (int64 $values.preStopSleepSeconds) 0) (semverCompare "<1.30-0" .Capabilities.KubeVersion.Version) -}}
 {{- $faults = append $faults (printf "preStopSleepSeconds needs Kubernetes 1.30, this is %s. The bus drains by itself: leave it at 0." .Capabilities.KubeVersion.Version) -}}
 {{- end -}}
-{{- if and (eq $values.podSecurityContext.seccompProfile.type "Localhost") (not $values.podSecurityContext.seccompProfile.localhostProfile) -}}
+{{- $profile := $values.podSecurityContext.seccompProfile -}}
+{{- if and (eq $profile.type "Localhost") (not $profile.localhostProfile) -}}
 {{- $faults = append $faults "podSecurityContext.seccompProfile.type Localhost needs localhostProfile." -}}
 {{- end -}}
 {{- if and $values.ingress.enabled (not $values.ingress.hosts) -}}

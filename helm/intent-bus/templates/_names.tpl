@@ -32,7 +32,8 @@ app.kubernetes.io/instance: {{ (first .).Release.Name | quote }}
 app.kubernetes.io/component: {{ last . }}
 {{- end -}}
 
-{{/* All labels of an object of a component, (list $ "server"), with further ones as a third element. The chart's go first. */}}
+{{/* All labels of an object of a component, (list $ "server"), and further ones as a third element. The chart's go
+first. */}}
 {{- define "intent-bus.labels" -}}
 {{- $root := first . -}}
 {{- $chart := printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" -}}

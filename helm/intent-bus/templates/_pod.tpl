@@ -5,7 +5,7 @@
 {{- if kindIs "float64" . -}}{{ int64 . }}{{- else -}}{{ toString . }}{{- end -}}
 {{- end -}}
 
-{{/* "yes" for what get gives where nothing is: null, or an empty text if there is not even the name. Zero is something. */}}
+{{/* "yes" for what `get` gives where nothing is: null, or "" if there is not even the name. Zero is something. */}}
 {{- define "intent-bus.missing" -}}
 {{- if or (kindIs "invalid" .) (eq (toString .) "") -}}yes{{- end -}}
 {{- end -}}
@@ -63,7 +63,8 @@ capabilities:
 {{- $database := .Values.database -}}
 {{- $addresses := list (list "DATABASE_URL" $database.existingSecret $database.uriKey) -}}
 {{- if $database.directUriKey -}}
-{{- $addresses = append $addresses (list "DATABASE_DIRECT_URL" ($database.directExistingSecret | default $database.existingSecret) $database.directUriKey) -}}
+{{- $direct := $database.directExistingSecret | default $database.existingSecret -}}
+{{- $addresses = append $addresses (list "DATABASE_DIRECT_URL" $direct $database.directUriKey) -}}
 {{- end -}}
 {{- range $addresses }}
 {{- if $database.uriSuffix }}
@@ -113,8 +114,8 @@ capabilities:
 {{- end -}}
 {{- end -}}
 
-{{/* A volume of secrets from sources given as text. Files belong to fsGroup, and the mode is 0440 (288); without one they
-belong to root's group, and the mode is 0444 (292). */}}
+{{/* A volume of secrets from sources given as text. Files belong to fsGroup, and the mode is 0440 (288); without one
+they belong to root's group, and the mode is 0444 (292). */}}
 {{- define "intent-bus.secretsVolume" -}}
 {{- $group := get (first .).Values.podSecurityContext "fsGroup" -}}
 - name: intent-bus-secrets
@@ -162,10 +163,11 @@ belong to root's group, and the mode is 0444 (292). */}}
 {{- if contains ":" $address -}}
 {{- $address = printf "[%s]" $address -}}
 {{- end -}}
+{{- $metrics := printf "%s:%d" $address (int64 .Values.listen.metricsPort) -}}
 - name: BUS_LISTEN
   value: {{ printf "%s:%d" $address (int64 .Values.listen.port) | quote }}
 - name: BUS_METRICS_LISTEN
-  value: {{ ternary (printf "%s:%d" $address (int64 .Values.listen.metricsPort)) "off" .Values.metrics.enabled | quote }}
+  value: {{ ternary $metrics "off" .Values.metrics.enabled | quote }}
 - name: BUS_MIGRATE
   value: {{ eq .Values.migrations.mode "start" | quote }}
 {{- include "intent-bus.databaseEnv" . }}

@@ -1,1 +1,1 @@
-"""What the tests of the Helm chart lean on: Helm itself, the objects it writes, the rules they must keep, a small cluster."""
+"""What the tests of the chart lean on: Helm, the objects that it writes, the rules that they keep, a small cluster."""

@@ -1,7 +1,7 @@
-"""As much of an API server as Helm needs to install, upgrade and uninstall: it stores objects and says what kinds it knows.
+"""As much of an API server as Helm needs to install, upgrade and uninstall: it stores objects and names its kinds.
 
-Nothing runs in it, so a release with hooks would wait for ever. What it is for: `lookup`, `keep`, and what upgrades change,
-which no rendering without a cluster can show.
+Nothing runs in it, so a release with hooks would wait for ever. What it is for: `lookup`, `keep`, and what upgrades
+change, which no rendering without a cluster can show.
 """
 
 from __future__ import annotations
@@ -64,7 +64,9 @@ class Cluster:
         return {item["metadata"]["name"]: item for item in own if not item.get("type", "").startswith("helm.sh/")}
 
     def names(self) -> set[str]:
-        return {f"{kind}/{name}" for kinds in self.kinds.values() for kind in kinds.values() for name in self.of_kind(kind)}
+        return {
+            f"{kind}/{name}" for kinds in self.kinds.values() for kind in kinds.values() for name in self.of_kind(kind)
+        }
 
     def discovery(self, path: str) -> dict | None:
         if path == "/version":
@@ -120,7 +122,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def failure(self, status: int, reason: str):
-        self.answer(status, {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "code": status})
+        self.answer(
+            status, {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "code": status}
+        )
 
     def sent(self) -> bytes:
         return self.rfile.read(int(self.headers.get("Content-Length", 0)))

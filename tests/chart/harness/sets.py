@@ -14,6 +14,7 @@ NOT_VALUES = {"keda-workers.yaml"}
 
 COMMON = "Deployment PodDisruptionBudget Service*2 ServiceAccount Pod"
 MADE = f"{COMMON} Secret"
+WATCHED = "ServiceMonitor PrometheusRule"
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ SETS = [
     of("minimal", "Deployment Service Secret"),
     of(
         "everything",
-        f"{COMMON} Secret ConfigMap*2 HorizontalPodAutoscaler HTTPRoute Ingress Job NetworkPolicy*3 PrometheusRule ServiceMonitor",
+        f"{MADE} ConfigMap*2 HorizontalPodAutoscaler HTTPRoute Ingress Job NetworkPolicy*3 {WATCHED}",
         apis=WITH_CRDS,
         files=True,
     ),
@@ -74,9 +75,13 @@ SETS = [
     ),
     of("ingress-https", "Deployment PodDisruptionBudget Service*2 ServiceAccount Secret Ingress"),
     of("policy-for-nobody", "Deployment PodDisruptionBudget Service*2 ServiceAccount Secret NetworkPolicy"),
-    of("monitoring", f"{MADE} ServiceMonitor PrometheusRule ConfigMap", apis=WITH_CRDS, files=True),
-    ValueSet("monitoring, no files yet", f"{MADE} ServiceMonitor", values=(VALUES / "monitoring.yaml",), apis=WITH_CRDS),
-    ValueSet("monitoring, unknown to the cluster", f"{MADE} ConfigMap", values=(VALUES / "monitoring.yaml",), files=True),
+    of("monitoring", f"{MADE} {WATCHED} ConfigMap", apis=WITH_CRDS, files=True),
+    ValueSet(
+        "monitoring, no files yet", f"{MADE} ServiceMonitor", values=(VALUES / "monitoring.yaml",), apis=WITH_CRDS
+    ),
+    ValueSet(
+        "monitoring, unknown to the cluster", f"{MADE} ConfigMap", values=(VALUES / "monitoring.yaml",), files=True
+    ),
     of("labels-and-objects", f"{MADE} ConfigMap*2"),
     of("numbers", MADE),
     of("nothing-and-zero", MADE),

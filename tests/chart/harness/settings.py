@@ -35,9 +35,11 @@ class Setting:
 
     @property
     def range(self) -> tuple[int, int] | None:
-        """Least and most, if it is a number."""
+        """Least and most, if it is a number. A default below the range has a meaning of its own."""
         numbers = RANGE.search(self.text)
-        return (int(numbers[1]), int(numbers[2])) if numbers and self.default.isdigit() else None
+        if not numbers or not self.default.isdigit():
+            return None
+        return min(int(numbers[1]), int(self.default)), int(numbers[2])
 
     @property
     def flag(self) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from .. import objects as o
 from .registry import Faults, rule, server
 
-
 STANDARD_LABELS = ("name", "instance", "component", "version", "managed-by", "part-of")
 
 

@@ -94,7 +94,8 @@ def grace_is_longer_than_the_drain(items: list[dict]) -> Faults:
     pod = server(items)
     sleep = pod.main.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
     takes = sleep + sum(
-        int(o.env_value(pod.main, name, SETTINGS[name].default)) for name in ("BUS_DRAIN_SECONDS", "BUS_SHUTDOWN_SECONDS")
+        int(o.env_value(pod.main, name, SETTINGS[name].default))
+        for name in ("BUS_DRAIN_SECONDS", "BUS_SHUTDOWN_SECONDS")
     )
     if pod.spec["terminationGracePeriodSeconds"] < takes + 5:
         yield f"{pod.spec['terminationGracePeriodSeconds']} s of grace, but stopping takes {takes} s"

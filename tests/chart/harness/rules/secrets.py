@@ -6,13 +6,12 @@ from .. import objects as o
 from ..settings import BY_THE_CHART, SETTINGS
 from .registry import Faults, rule
 
-
 MIGRATES_ONLY = "migrate-does-not-use-the-root-key"
 
 
 @rule
 def secrets_are_files(items: list[dict]) -> Faults:
-    """No secret stands in the environment or in a ConfigMap; files that settings name are mounted, and nothing else is."""
+    """No secret stands in the environment or in a ConfigMap; what settings name is mounted, and nothing else is."""
     for pod in o.pods(items):
         for name, entry in o.environment(pod.main).items():
             joined = entry.get("value", "").startswith("$(INTENT_BUS_DATABASE")
@@ -20,10 +19,9 @@ def secrets_are_files(items: list[dict]) -> Faults:
             secret = name in BY_THE_CHART and (name not in SETTINGS or SETTINGS[name].secret)
             if secret and not joined and not placeholder:
                 yield f"{pod.name}: {name} is in the environment"
-        mounted = _files(pod)
-        for name, entry in o.environment(pod.main).items():
-            if name.endswith("_FILE") and entry["value"] not in mounted:
-                yield f"{pod.name}: {name} names {entry['value']}, which is not mounted"
+        named = {entry["value"] for name, entry in o.environment(pod.main).items() if name.endswith("_FILE")}
+        for path in sorted(named ^ _files(pod)):
+            yield f"{pod.name}: {path} is either not mounted or not named by a setting"
     for item in o.of_kind(items, "ConfigMap"):
         for word in ("postgresql://", "BEGIN PRIVATE KEY", "BUS_SECRET"):
             if any(word in text for text in item.get("data", {}).values()):
@@ -58,8 +56,9 @@ def volumes_are_mounted(items: list[dict]) -> Faults:
                 yield f"{pod.name}: {mount['name']} can be written to"
         group = "fsGroup" in pod.spec["securityContext"]
         for volume in volumes.values():
-            if "projected" in volume and volume["projected"]["defaultMode"] != (0o440 if group else 0o444):
-                yield f"{pod.name}: mode {volume['projected']['defaultMode']:o} {'with' if group else 'without'} fsGroup"
+            mode = volume.get("projected", {}).get("defaultMode")
+            if mode and mode != (0o440 if group else 0o444):
+                yield f"{pod.name}: mode {mode:o} {'with' if group else 'without'} fsGroup"
 
 
 @rule

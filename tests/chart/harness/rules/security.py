@@ -1,4 +1,4 @@
-"""The restricted profile of Kubernetes' Pod Security Standards, as a rule. Read-only roots are ours: it does not ask for them."""
+"""The restricted profile of Kubernetes' Pod Security Standards, as a rule, and a root that is read-only besides."""
 
 from __future__ import annotations
 

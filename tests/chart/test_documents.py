@@ -1,0 +1,107 @@
+"""What is written down twice says the same: values, schema, README, the settings of the bus, versions."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tarfile
+import tempfile
+import unittest
+from pathlib import Path
+
+import yaml
+from harness.helm import CHART, HELMS, REPOSITORY
+from harness.settings import BY_THE_CHART, SETTINGS
+
+SCHEMA = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+VALUES = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+# For charts that this one is a part of.
+NOT_VALUES = {"global", "enabled"}
+
+
+class Documents(unittest.TestCase):
+    def test_the_table_of_values_is_that_of_the_values(self):
+        command = [sys.executable, REPOSITORY / ".ci" / "chart-readme", "--check"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+    def test_the_schema_and_the_values_have_the_same_names(self):
+        def compare(schema: dict, values: dict, at: str):
+            names = set(schema["properties"]) - (NOT_VALUES if not at else set())
+            self.assertEqual(names, set(values), at)
+            for name, value in values.items():
+                below = schema["properties"][name]
+                # What has a definition of its own is a type, such as labels or probes, and may have more than is set.
+                if isinstance(value, dict) and "properties" in below:
+                    compare(below, value, f"{at}.{name}")
+
+        compare(SCHEMA, VALUES, "")
+
+    def test_the_schema_is_closed(self):
+        def objects(schema, at: str):
+            if isinstance(schema, list):
+                for number, part in enumerate(schema):
+                    yield from objects(part, f"{at}/{number}")
+            elif isinstance(schema, dict):
+                if "properties" in schema or "patternProperties" in schema:
+                    yield at, schema
+                for name, part in schema.items():
+                    yield from objects(part, f"{at}/{name}")
+
+        closed = dict(objects(SCHEMA, ""))
+        self.assertGreater(len(closed), 40)
+        for at, schema in closed.items():
+            self.assertIs(schema.get("additionalProperties"), False, at)
+
+    def test_config_has_every_setting_of_the_bus_with_its_range_and_no_other(self):
+        settings = SCHEMA["definitions"]["settings"]["properties"]
+        self.assertGreater(len(SETTINGS), 20)
+        self.assertEqual(set(settings), set(SETTINGS) - BY_THE_CHART)
+        for name, schema in settings.items():
+            if SETTINGS[name].range:
+                self.assertEqual((schema["type"], schema["minimum"]), ("integer", SETTINGS[name].range[0]), name)
+                self.assertEqual(schema["maximum"], SETTINGS[name].range[1], name)
+            elif SETTINGS[name].flag:
+                self.assertIn("boolean", schema["type"], name)
+
+    def test_versions_are_those_of_the_bus(self):
+        chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
+        cargo = (REPOSITORY / "Cargo.toml").read_text(encoding="utf-8")
+        self.assertEqual(chart["appVersion"], re.search(r'^version = "(.*)"$', cargo, re.MULTILINE)[1])
+
+    def test_links_of_the_readme_lead_somewhere(self):
+        text = (CHART / "README.md").read_text(encoding="utf-8")
+        links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if not link.startswith("https://")]
+        self.assertGreater(len(links), 5)
+        self.assertEqual([link for link in links if not (CHART / link).exists()], [])
+
+    def test_values_that_the_readme_names_are_there(self):
+        text = (CHART / "README.md").read_text(encoding="utf-8").split("## Values")[0]
+        named = set(re.findall(r"`([a-z][A-Za-z]*(?:\.[a-z][A-Za-z]*)+)(?:=[^`]*)?`", text)) - {"values.schema.json"}
+        self.assertGreater(len(named), 10)
+        for path in named:
+            at = VALUES
+            for name in path.split("."):
+                self.assertIn(name, at, path)
+                at = at[name]
+
+    def test_metrics_that_workers_scale_on_are_emitted(self):
+        text = (CHART / "examples" / "keda-workers.yaml").read_text(encoding="utf-8")
+        source = "".join(file.read_text(encoding="utf-8") for file in (REPOSITORY / "src" / "telemetry").rglob("*.rs"))
+        for metric in set(re.findall(r"\bintent_bus_\w+", text)):
+            self.assertIn(f'"{metric}"', source)
+        self.assertEqual(yaml.safe_load(text)["kind"], "ScaledObject")
+
+    def test_a_package_holds_what_templates_read_and_no_more(self):
+        for helm in HELMS:
+            with self.subTest(helm=helm.version), tempfile.TemporaryDirectory() as folder:
+                helm.run("package", CHART, "--destination", folder)
+                [package] = Path(folder).iterdir()
+                with tarfile.open(package) as archive:
+                    names = [name.removeprefix("intent-bus/") for name in archive.getnames()]
+                self.assertIn("values.schema.json", names)
+                self.assertFalse([name for name in names if name.startswith(("examples", "files/README"))])
+                # Each release stores the chart in a secret, of which 1 MiB fits.
+                self.assertLess(package.stat().st_size, 100_000)
