@@ -71,6 +71,13 @@ class Documents(unittest.TestCase):
         cargo = (REPOSITORY / "Cargo.toml").read_text(encoding="utf-8")
         self.assertEqual(chart["appVersion"], re.search(r'^version = "(.*)"$', cargo, re.MULTILINE)[1])
 
+    def test_lines_to_paste_are_those_of_the_readme_which_are_run(self):
+        notes = (CHART / "templates" / "NOTES.txt").read_text(encoding="utf-8")
+        readme = (REPOSITORY / "README.md").read_text(encoding="utf-8").splitlines()
+        lines = [line.strip() for line in notes.splitlines() if "curl " in line or "$CLAIM" in line]
+        self.assertEqual(len(lines), 4)
+        self.assertEqual([line for line in lines if line not in readme], [])
+
     def test_links_of_the_readme_lead_somewhere(self):
         text = (CHART / "README.md").read_text(encoding="utf-8")
         links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if not link.startswith("https://")]

@@ -137,3 +137,15 @@ class Releases(unittest.TestCase):
             self.assertNotIn("upgrades and `helm uninstall` keep", notes)
 
         self.on_each(steps)
+
+    def test_notes_have_no_lines_that_the_settings_refuse(self):
+        def steps(release: Release):
+            https = ["config.BUS_ENFORCE_HTTPS=true", "config.BUS_TRUST_PROXY=true", "ingress.enabled=true"]
+            notes = release.run("install", *https, "ingress.hosts[0].host=bus.example.com")
+            self.assertIn("export BUS=https://bus.example.com\n", notes)
+            self.assertIn("curl -s -X POST $BUS/intent", notes)
+            for plain in ("port-forward", "helm -n work test"):
+                self.assertNotIn(plain, notes)
+            self.assertNotIn("curl", release.run("upgrade", "config.BUS_REQUIRE_SIGNATURES=true"))
+
+        self.on_each(steps)

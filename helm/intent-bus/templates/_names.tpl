@@ -74,6 +74,11 @@ first. */}}
 {{- $image -}}
 {{- end -}}
 
+{{/* "yes" where there is a pod to test with. It speaks plain HTTP. */}}
+{{- define "intent-bus.tests" -}}
+{{- if and .Values.tests.enabled (ne (get .Values.config "BUS_ENFORCE_HTTPS" | toString) "true") -}}yes{{- end -}}
+{{- end -}}
+
 {{/* "yes" where a kind is to be written: (list $ "group/version/Kind" .Values.httpRoute). */}}
 {{- define "intent-bus.writes" -}}
 {{- $root := first . -}}
