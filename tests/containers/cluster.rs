@@ -90,18 +90,10 @@ impl Cluster {
     /// Until every replica is ready, and the balancer hands on.
     pub(crate) async fn is_ready(&self) {
         for replica in &self.replicas {
-            let deadline = Instant::now() + PATIENCE;
-            while docker(&["exec", replica.id(), "intent-bus", "health"]).is_none() {
-                assert!(Instant::now() < deadline, "a replica does not get ready");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
+            let port = replica.get_host_port_ipv4(5000).await.expect("a port");
+            ready(&format!("http://127.0.0.1:{port}")).await;
         }
-        let deadline = Instant::now() + PATIENCE;
-        while !matches!(reqwest::get(format!("{}/readyz", self.url)).await, Ok(answer) if answer.status().is_success())
-        {
-            assert!(Instant::now() < deadline, "the balancer does not hand on");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        ready(&self.url).await;
     }
 
     /// Takes a replica's way to the database.
@@ -132,6 +124,15 @@ impl Cluster {
     }
 }
 
+/// Until a replica, or the balancer in front of some, says that it is ready.
+async fn ready(url: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    while !matches!(reqwest::get(format!("{url}/readyz")).await, Ok(answer) if answer.status().is_success()) {
+        assert!(Instant::now() < deadline, "{url} does not get ready");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
 async fn replica(
     image: &str,
     name: &str,
@@ -141,6 +142,7 @@ async fn replica(
 ) -> ContainerAsync<GenericImage> {
     let (image, tag) = name_and_tag(image);
     let container = GenericImage::new(image, tag)
+        .with_exposed_port(5000.tcp())
         .with_network(&back.0)
         .with_container_name(format!("{name}-bus-{number}"))
         .with_env_var("DATABASE_URL", format!("postgresql://postgres:{KEY}@{name}-postgres/postgres"))

@@ -58,27 +58,18 @@ async fn a_postgres_that_is_restarted_loses_nothing_that_was_acknowledged() {
 }
 
 #[tokio::test]
-async fn a_rolling_upgrade_with_a_migration_fails_no_request() {
+async fn a_rolling_upgrade_fails_no_request() {
     let Some(mut cluster) = Cluster::start("upgraded").await else { return };
     let name = format!("intent-bus-upgraded-{}", std::process::id());
-    // One migration back, if the images do not differ by one: the newest that only made other indexes.
-    cluster.sql(
-        "DELETE FROM schema_migrations WHERE number = 7;
-         DROP INDEX intents_own_goal, intents_own, intents_public_goal, intents_public;
-         CREATE INDEX intents_own_goal ON intents (own_goal_lane, priority DESC, visible_at, claim_attempts, created_at, id);
-         CREATE INDEX intents_own ON intents (own_lane, priority DESC, visible_at, claim_attempts, created_at, id);
-         CREATE INDEX intents_public_goal ON intents (public_goal_lane, priority DESC, visible_at)
-             WHERE public_goal_lane IS NOT NULL;
-         CREATE INDEX intents_public ON intents (public_lane, priority DESC, visible_at) WHERE public_lane IS NOT NULL",
-    );
+    let before = cluster.sql("SELECT max(number) FROM schema_migrations");
     let load = Load::start(&cluster.url);
     load.flows(SOME).await;
     for number in 0..cluster.replicas.len() {
         cluster.upgrade(number, &name).await;
         load.flows(SOME).await;
     }
-    assert_eq!(cluster.sql("SELECT count(*) FROM schema_migrations WHERE number = 7"), "1");
+    let after = cluster.sql("SELECT max(number) FROM schema_migrations");
     let outcome = load.settle().await;
-    outcome.is_safe("a rolling upgrade");
+    outcome.is_safe(&format!("a rolling upgrade, from migration {before} to {after}"));
     assert_eq!(outcome.failures(), 0, "{outcome:?}");
 }
