@@ -35,6 +35,14 @@ snippets:
     cargo build --locked
     .ci/snippets README.md docs/protocol.md
 
+# The Helm chart: rendered, validated, installed on a stand-in cluster.
+chart *arguments:
+    bash .ci/chart {{ arguments }}
+
+# The image, run as a cautious operator would.
+image:
+    bash .ci/image
+
 # The bus with a Postgres of its own, for example: just dev --ephemeral
 dev *arguments:
     cargo run --locked -- dev {{ arguments }}
