@@ -43,6 +43,10 @@ chart *arguments:
 image:
     bash .ci/image
 
+# Compose for real, on that image: a replica killed and all replaced under load.
+compose *arguments:
+    .ci/compose {{ arguments }}
+
 # The bus with a Postgres of its own, for example: just dev --ephemeral
 dev *arguments:
     cargo run --locked -- dev {{ arguments }}
