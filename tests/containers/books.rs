@@ -31,6 +31,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// One run of what was published under a key: when its claim was sent and answered, and whether its end was acknowledged.
 struct Run {
+    id: String,
     asked: Instant,
     claimed: Instant,
     finished: bool,
@@ -166,8 +167,8 @@ impl Load {
             let ends = runs.iter().filter(|run| run.finished).count();
             outcome.finished_twice += usize::from(ends > 1);
             for pair in runs.windows(2) {
-                // The first lease has begun after it was asked for; the second before its answer came.
-                let explained = pair[1].claimed >= pair[0].asked + LEASE;
+                // One key is one intent. The first lease has begun after it was asked for; the second before its answer came.
+                let explained = pair[1].id == pair[0].id && pair[1].claimed >= pair[0].asked + LEASE;
                 outcome.repeated += usize::from(explained);
                 outcome.duplicated += usize::from(!explained);
             }
@@ -240,7 +241,7 @@ async fn work(bus: Bus, books: Arc<Books>) {
             continue;
         }
         let claimed = Instant::now();
-        let id = intent["id"].as_str().expect("an id");
+        let id = intent["id"].as_str().expect("an id").to_owned();
         let key = intent["payload"]["key"].as_str().expect("a key").to_owned();
         let body = json!({"claim_token": intent["claim_token"], "result": 1}).to_string();
         let (mut finished, mut tries) = (false, 0);
@@ -259,6 +260,6 @@ async fn work(bus: Bus, books: Arc<Books>) {
             }
             break;
         }
-        books.runs.lock().expect("the books").entry(key).or_default().push(Run { asked, claimed, finished });
+        books.runs.lock().expect("the books").entry(key).or_default().push(Run { id, asked, claimed, finished });
     }
 }

@@ -30,7 +30,7 @@ pub(crate) struct Cluster {
 }
 
 fn bus_image() -> String {
-    setting("TEST_BUS_IMAGE", concat!("ghcr.io/intent-bus/intent-bus:", env!("CARGO_PKG_VERSION")))
+    setting("TEST_BUS_IMAGE", "intent-bus:ci")
 }
 
 fn previous_image() -> String {

@@ -2,7 +2,7 @@
 //! is no engine, or an image can neither be found nor pulled, each says so in a line and passes.
 //!
 //! - `TEST_POSTGRES_IMAGES`: images of Postgres for the suite, with commas. By default `postgres:18`; each takes as long as the suite.
-//! - `TEST_BUS_IMAGE`: the image of the cluster's replicas. By default the one that `deploy/Dockerfile` is built as.
+//! - `TEST_BUS_IMAGE`: the image of the cluster's replicas. By default `intent-bus:ci`, which `.ci/image` builds.
 //! - `TEST_PREVIOUS_IMAGE`: what the rolling upgrade comes from. By default the same image: a rolling restart.
 //! - `TEST_BALANCER_IMAGE`: the load balancer. By default `haproxy:3.2`, as in `deploy/compose.yaml`.
 

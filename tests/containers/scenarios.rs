@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::{books::Load, cluster::Cluster};
+use crate::{books::Load, cluster::Cluster, docker::say};
 
 /// Longer than a lease, and than a replica takes to notice.
 const A_WHILE: Duration = Duration::from_secs(8);
@@ -69,6 +69,9 @@ async fn a_rolling_upgrade_fails_no_request() {
         load.flows(SOME).await;
     }
     let after = cluster.sql("SELECT max(number) FROM schema_migrations");
+    if before == after {
+        say("SKIPPED: no migration in the rolling upgrade: TEST_PREVIOUS_IMAGE names none that has an older schema.");
+    }
     let outcome = load.settle().await;
     outcome.is_safe(&format!("a rolling upgrade, from migration {before} to {after}"));
     assert_eq!(outcome.failures(), 0, "{outcome:?}");

@@ -73,7 +73,7 @@ def probes_ask_the_right_thing(items: list[dict]) -> Faults:
     """Liveness does not depend on Postgres, readiness does, and the start has 20 minutes for migrations."""
     container = server(items).main
     ports = {port["name"] for port in container["ports"]}
-    for name, path in [("startupProbe", "/readyz"), ("livenessProbe", "/livez"), ("readinessProbe", "/readyz")]:
+    for name, path in [("startupProbe", "/livez"), ("livenessProbe", "/livez"), ("readinessProbe", "/readyz")]:
         probe = container.get(name, {})
         asks = probe.get("httpGet", {})
         if asks.get("path") != path or asks.get("port") not in ports:
