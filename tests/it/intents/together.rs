@@ -27,7 +27,7 @@ async fn gathered<T>(app: &TestApp, requests: Vec<BoxFuture<'_, T>>) -> Vec<T> {
     let release = async {
         app.db.somebody_waits().await;
         // Nothing tells how many have arrived; those that come later fly later, and are answered alike.
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        tokio::time::sleep(Duration::from_millis(600)).await;
         held.rollback().await.unwrap();
     };
     tokio::join!(join_all(requests), release).0
@@ -277,8 +277,9 @@ async fn nobody_waits_behind_anothers_flood() {
     let flood: Vec<Value> = vec![intent("flood"); 50];
     let mut requests: Vec<BoxFuture<'_, Answer>> = (0..40).map(|_| alice.publish_many(&flood).boxed()).collect();
     let single = async {
-        // When the flood has long arrived.
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        // When the flood has arrived, but for what a busy machine has not handed over yet.
+        app.db.somebody_waits().await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
         bob.publish(intent("single")).await
     };
     requests.push(single.boxed());
