@@ -5,9 +5,17 @@ use std::{
     process::{Command, Stdio},
 };
 
+use tokio::sync::{Mutex, MutexGuard};
+
 /// Says something that the test harness must not keep to itself.
 pub(crate) fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// What is measured by the clock is not to share the machine: the tests of this program run one after another.
+pub(crate) async fn alone() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::const_new(());
+    ONE.lock().await
 }
 
 /// Runs `docker` and gives what it prints. None: it failed.

@@ -3,7 +3,11 @@
 
 use std::time::Duration;
 
-use crate::{books::Load, cluster::Cluster, docker::say};
+use crate::{
+    books::Load,
+    cluster::Cluster,
+    docker::{alone, say},
+};
 
 /// Longer than a lease, and than a replica takes to notice.
 const A_WHILE: Duration = Duration::from_secs(8);
@@ -12,6 +16,7 @@ const SOME: usize = 200;
 
 #[tokio::test]
 async fn a_replica_that_is_killed_takes_nothing_with_it() {
+    let _alone = alone().await;
     let Some(cluster) = Cluster::start("killed").await else { return };
     let load = Load::start(&cluster.url);
     load.flows(SOME).await;
@@ -24,6 +29,7 @@ async fn a_replica_that_is_killed_takes_nothing_with_it() {
 
 #[tokio::test]
 async fn a_replica_that_is_cut_off_from_the_database_loses_nothing() {
+    let _alone = alone().await;
     let Some(cluster) = Cluster::start("cut-off").await else { return };
     let load = Load::start(&cluster.url);
     load.flows(SOME).await;
@@ -36,6 +42,7 @@ async fn a_replica_that_is_cut_off_from_the_database_loses_nothing() {
 
 #[tokio::test]
 async fn a_replica_that_stands_still_and_wakes_up_does_no_harm() {
+    let _alone = alone().await;
     let Some(cluster) = Cluster::start("paused").await else { return };
     let load = Load::start(&cluster.url);
     load.flows(SOME).await;
@@ -48,6 +55,7 @@ async fn a_replica_that_stands_still_and_wakes_up_does_no_harm() {
 
 #[tokio::test]
 async fn a_postgres_that_is_restarted_loses_nothing_that_was_acknowledged() {
+    let _alone = alone().await;
     let Some(cluster) = Cluster::start("restarted").await else { return };
     let load = Load::start(&cluster.url);
     load.flows(SOME).await;
@@ -59,6 +67,7 @@ async fn a_postgres_that_is_restarted_loses_nothing_that_was_acknowledged() {
 
 #[tokio::test]
 async fn a_rolling_upgrade_fails_no_request() {
+    let _alone = alone().await;
     let Some(mut cluster) = Cluster::start("upgraded").await else { return };
     let name = format!("intent-bus-upgraded-{}", std::process::id());
     let before = cluster.sql("SELECT max(number) FROM schema_migrations");

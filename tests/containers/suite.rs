@@ -8,7 +8,7 @@ use std::{
 
 use testcontainers::{ContainerAsync, GenericImage, ImageExt, core::IntoContainerPort, runners::AsyncRunner};
 
-use crate::docker::{has, name_and_tag, say, setting};
+use crate::docker::{alone, has, name_and_tag, say, setting};
 
 /// How long a Postgres may take to be there.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -49,6 +49,7 @@ fn suite() -> PathBuf {
 
 #[tokio::test]
 async fn the_suite_holds_on_the_postgres_of_each_image() {
+    let _alone = alone().await;
     let images = setting("TEST_POSTGRES_IMAGES", "postgres:18");
     for image in images.split(',') {
         if !has(&format!("the suite on {image}"), &[image]) {
