@@ -16,7 +16,7 @@ use intent_bus::{
     telemetry::logging,
 };
 
-/// Half of what the system's takes for as many small blocks, and as little memory. docs/performance.md has the figures.
+/// Less of the processor than the system's, and as little memory. docs/performance.md has the figures.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

@@ -55,7 +55,7 @@ impl Endpoint {
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     /// `Retry-After`, if it is there in seconds.
-    pub(crate) retry_after: Option<Duration>,
+    pub(super) retry_after: Option<Duration>,
     pub(crate) body: Bytes,
 }
 

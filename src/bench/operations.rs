@@ -68,7 +68,7 @@ impl Requests {
     }
 
     /// A `POST`, with a nonce and a signature of its own.
-    pub(crate) fn post(&self, host: &HeaderValue, target: &Target, body: Bytes) -> Result<Request<Full<Bytes>>> {
+    pub(super) fn post(&self, host: &HeaderValue, target: &Target, body: Bytes) -> Result<Request<Full<Bytes>>> {
         self.request(Method::POST, host, target, body)
     }
 
@@ -127,25 +127,25 @@ pub(crate) fn random_hex() -> Result<String> {
 }
 
 /// What intents are published with, and what workers ask for.
-pub(crate) struct Subject {
+pub(super) struct Subject {
     goal: String,
     namespace: Option<String>,
     payload_bytes: usize,
 }
 
 impl Subject {
-    pub(crate) fn new(goal: String, namespace: Option<String>, payload_bytes: usize) -> Self {
+    pub(super) fn new(goal: String, namespace: Option<String>, payload_bytes: usize) -> Self {
         Self { goal, namespace, payload_bytes }
     }
 
     /// The same with a goal that does not match.
-    pub(crate) fn other(&self) -> Self {
+    pub(super) fn other(&self) -> Self {
         let goal = format!("{}-other", self.goal);
         Self { goal, namespace: self.namespace.clone(), payload_bytes: self.payload_bytes }
     }
 
     /// The body of `POST /intent`.
-    pub(crate) fn intent(&self) -> String {
+    pub(super) fn intent(&self) -> String {
         // An object, which both generations take. `{"pad":""}` has 10 bytes.
         let payload = serde_json::json!({"pad": "x".repeat(self.payload_bytes.saturating_sub(10))});
         let mut body = serde_json::json!({"goal": self.goal, "payload": payload});
@@ -156,7 +156,7 @@ impl Subject {
     }
 
     /// The body of `POST /intents`.
-    pub(crate) fn intents(&self, count: u32) -> String {
+    pub(super) fn intents(&self, count: u32) -> String {
         let one = self.intent();
         let mut body = String::with_capacity(16 + (one.len() + 1) * count as usize);
         body.push_str(r#"{"intents":["#);
@@ -169,7 +169,7 @@ impl Subject {
     }
 
     /// The target of a claim: of so many intents, if it is a batch, waiting so many seconds for one, if any.
-    pub(crate) fn claim(&self, limit: Option<u32>, wait: u32) -> Result<Target> {
+    pub(super) fn claim(&self, limit: Option<u32>, wait: u32) -> Result<Target> {
         let mut text = format!("/claim?goal={}", encoded(&self.goal));
         if let Some(namespace) = &self.namespace {
             let _ = write!(text, "&namespace={}", encoded(namespace));
@@ -198,18 +198,18 @@ fn encoded(text: &str) -> String {
 
 /// What a worker needs of an intent that it got. The rest is skipped over, not read.
 #[derive(Deserialize)]
-pub(crate) struct Claim<'a> {
-    pub(crate) id: &'a str,
+pub(super) struct Claim<'a> {
+    pub(super) id: &'a str,
     claim_token: &'a str,
 }
 
 /// The answer to a claim: one intent.
-pub(crate) fn one_claim(body: &[u8]) -> Result<Claim<'_>> {
+pub(super) fn one_claim(body: &[u8]) -> Result<Claim<'_>> {
     serde_json::from_slice(body).map_err(|error| not_understood("a claim", body, error))
 }
 
 /// The answer to a claim of several.
-pub(crate) fn claims(body: &[u8]) -> Result<Vec<Claim<'_>>> {
+pub(super) fn claims(body: &[u8]) -> Result<Vec<Claim<'_>>> {
     #[derive(Deserialize)]
     struct Claims<'a> {
         #[serde(borrow)]
@@ -220,13 +220,13 @@ pub(crate) fn claims(body: &[u8]) -> Result<Vec<Claim<'_>>> {
 }
 
 /// Target and body that fulfil one intent.
-pub(crate) fn fulfil_one(claim: &Claim<'_>) -> Result<(Target, String)> {
+pub(super) fn fulfil_one(claim: &Claim<'_>) -> Result<(Target, String)> {
     let body = format!(r#"{{"claim_token":"{}","result":{RESULT}}}"#, claim.claim_token);
     Ok((Target::new(format!("/fulfill/{}", claim.id))?, body))
 }
 
 /// The body that fulfils several.
-pub(crate) fn fulfil_several(claims: &[Claim<'_>]) -> String {
+pub(super) fn fulfil_several(claims: &[Claim<'_>]) -> String {
     let mut body = String::with_capacity(16 + claims.len() * 128);
     body.push_str(r#"{"claims":["#);
     for (index, Claim { id, claim_token }) in claims.iter().enumerate() {
@@ -238,7 +238,7 @@ pub(crate) fn fulfil_several(claims: &[Claim<'_>]) -> String {
 }
 
 /// The codes of those of a batch that were refused, and how many were not.
-pub(crate) fn outcomes(body: &[u8]) -> Result<(u32, Vec<&str>)> {
+pub(super) fn outcomes(body: &[u8]) -> Result<(u32, Vec<&str>)> {
     #[derive(Deserialize)]
     struct Outcomes<'a> {
         #[serde(borrow)]
