@@ -11,8 +11,8 @@ use intent_bus::{
     config::{self, Config},
     dev,
     error::{Error, Result},
-    server::Server,
-    store::{connect, connect::keep_session_settings, migrations},
+    server::{self, Server},
+    store::{connect, migrations},
     telemetry::logging,
 };
 
@@ -104,15 +104,12 @@ fn show(config: &Config) -> ExitCode {
 #[allow(clippy::print_stdout, reason = "the command's answer")]
 fn migrate(config: &Config, status: bool) -> Result<ExitCode> {
     actix_web::rt::System::new().block_on(async {
-        let client = connect(config.database.session()).await?;
         if !status {
-            let applied = migrations::apply(&client).await?;
-            if config.database.direct.is_some() {
-                keep_session_settings(&client).await?;
-            }
+            let applied = server::migrate(&config.database).await?;
             println!("{} of {} migrations applied now.", applied.len(), migrations::ALL.len());
             return Ok(ExitCode::SUCCESS);
         }
+        let client = connect(config.database.session()).await?;
         let journal = migrations::journal(&client).await?;
         for migration in migrations::ALL {
             let applied = journal.iter().any(|entry| entry.number == migration.number);

@@ -114,14 +114,23 @@ impl Server {
     }
 }
 
+/// Applies what is missing of the schema, and gives the role what sessions need where that cannot be sent with them.
+///
+/// # Errors
+/// `database_busy` when the database is away; a fault when a migration fails.
+pub async fn migrate(database: &Database) -> Result<Vec<&'static str>> {
+    let client = connect(database.session()).await?;
+    let applied = migrations::apply(&client).await?;
+    if database.direct.is_some() {
+        keep_session_settings(&client).await?;
+    }
+    Ok(applied)
+}
+
 /// Brings the schema up to date, or waits for whoever does that apart, and makes the partitions that intents go to.
 async fn prepare(state: &State, database: &Database) -> Result<()> {
     if database.migrate {
-        let client = connect(database.session()).await?;
-        let applied = migrations::apply(&client).await?;
-        if database.direct.is_some() {
-            keep_session_settings(&client).await?;
-        }
+        let applied = migrate(database).await?;
         if !applied.is_empty() {
             tracing::info!(?applied, "migrated");
         }
