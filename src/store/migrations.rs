@@ -39,6 +39,7 @@ migrations! {
     5 "0005_totals",
     6 "0006_lanes_in_use",
     7 "0007_narrow_order",
+    8 "0008_sight",
 }
 
 /// A migration that has been applied.
