@@ -43,8 +43,8 @@ impl State {
     pub fn new(config: &Config, store: Store) -> Result<Self> {
         Ok(Self {
             keys: KeyCache::new(store.clone()),
+            metrics: Metrics::new(&store.flow)?,
             store,
-            metrics: Metrics::new()?,
             auth: config.auth.clone(),
             proxy: config.proxy.clone(),
             limits: config.limits.clone(),

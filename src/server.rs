@@ -17,6 +17,7 @@ use crate::{
     http::{envelope, meta, routes},
     maintenance,
     store::{Store, connect, connect::keep_session_settings, migrations},
+    telemetry::flow::Flow,
 };
 
 /// Before idle connections are closed, busy ones get so long to be told, by an answer, that it was their last. A client that
@@ -47,7 +48,7 @@ impl Server {
     /// When a port is taken or a migration fails.
     pub async fn start(config: Config) -> Result<Self> {
         let pool = config.database.address.pool(config.database.pool_size)?;
-        let store = Store::new(pool, config.limits.intent_ttl);
+        let store = Store::new(pool, config.limits.intent_ttl, Flow::new()?);
         let bind = |address: &str| {
             TcpListener::bind(address).map_err(|error| Error::invalid(format!("Cannot listen on {address}: {error}.")))
         };
@@ -196,16 +197,17 @@ struct Background(Vec<actix_web::rt::task::JoinHandle<()>>);
 impl Background {
     fn start(state: &Data<State>, config: &Config) -> Result<Self> {
         let (settings, database) = (config.maintenance.clone(), config.database.clone());
-        let (for_keys, for_maintenance) = (Arc::clone(state), Arc::clone(state));
+        let (for_keys, for_maintenance, for_pulse) = (Arc::clone(state), Arc::clone(state), Arc::clone(state));
         let store = || state.store.clone();
         let (for_calendar, for_marks, for_waiting, for_signals) = (store(), store(), store(), store());
         let address = database.session().clone();
-        let watcher = Store::new(database.address.pool(1)?, config.limits.intent_ttl);
+        let watcher = Store::new(database.address.pool(1)?, config.limits.intent_ttl, Arc::clone(&state.store.flow));
         Ok(Self(vec![
             actix_web::rt::spawn(async move { for_keys.keys.watch(&watcher).await }),
             actix_web::rt::spawn(async move { for_calendar.watch_calendar().await }),
             actix_web::rt::spawn(async move { for_marks.watch_marks().await }),
             actix_web::rt::spawn(async move { for_waiting.watch_for_waiting().await }),
+            actix_web::rt::spawn(async move { maintenance::pulse::run(&for_pulse).await }),
             actix_web::rt::spawn(async move { for_signals.signal(&address).await }),
             actix_web::rt::spawn(async move {
                 prepare_later(&for_maintenance, &database).await;

@@ -77,6 +77,8 @@ pub struct NewIntent {
     pub payload: Bytes,
     /// Sent by SDK 1.0; kept, not interpreted.
     pub reward: Option<Bytes>,
+    /// The trace of its publication, as W3C Trace Context writes it.
+    pub traceparent: Option<String>,
 }
 
 impl NewIntent {
@@ -115,6 +117,10 @@ pub struct Claimed {
     pub target_worker: Option<String>,
     /// What it asked of the worker.
     pub required_capability: Option<String>,
+    /// The trace of its publication.
+    pub traceparent: Option<String>,
+    /// The claim before this one ended by its lease alone.
+    pub lapsed: bool,
 }
 
 /// An intent as seen from outside, finished or not. Times are unix seconds by the database's clock.

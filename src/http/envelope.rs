@@ -42,6 +42,8 @@ pub async fn wrap(
         request.headers().get(headers::INTENT_VERSION).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let method = request.method().clone();
 
+    // Ends with this future, also if the client has hung up.
+    let _under_way = state.clone().map(UnderWay::begin);
     let checked = state.as_deref().map_or(Ok(()), |state| check(&request, state));
     let mut answer = match checked {
         Ok(()) => next.call(request).await?.map_into_left_body(),
@@ -58,6 +60,22 @@ pub async fn wrap(
     state.metrics.answered(method_label(&method), &route, status.as_u16(), seconds);
     log(&method, &route, status, seconds, &id, cause.as_deref());
     Ok(answer)
+}
+
+/// A request that is being served.
+struct UnderWay(Data<State>);
+
+impl UnderWay {
+    fn begin(state: Data<State>) -> Self {
+        state.metrics.began();
+        Self(state)
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.metrics.ended();
+    }
 }
 
 /// A method as the metrics have it. Any client can make up methods, and each label would be kept for ever.

@@ -93,7 +93,7 @@ pub async fn readyz(state: Shared) -> Result<HttpResponse> {
 )]
 pub async fn metrics(state: Shared, reader: MetricsReader) -> Result<HttpResponse> {
     state.store.admit(&reader.admission).await?;
-    text_of_metrics(state).await
+    text_of_metrics(&state)
 }
 
 /// The same without a token, on the listener inside the cluster.
@@ -101,10 +101,10 @@ pub async fn metrics(state: Shared, reader: MetricsReader) -> Result<HttpRespons
 /// # Errors
 /// None but a fault.
 pub async fn open_metrics(state: Shared) -> Result<HttpResponse> {
-    text_of_metrics(state).await
+    text_of_metrics(&state)
 }
 
-async fn text_of_metrics(state: Shared) -> Result<HttpResponse> {
-    let text = state.metrics.text(&state.store).await?;
+fn text_of_metrics(state: &Shared) -> Result<HttpResponse> {
+    let text = state.metrics.text(&state.store)?;
     Ok(HttpResponse::build(StatusCode::OK).insert_header(("Content-Type", prometheus::TEXT_FORMAT)).body(text))
 }

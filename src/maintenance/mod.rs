@@ -2,6 +2,8 @@
 //! and partitions under locks. Each pass is bounded in rows and by the statement timeout, counted and logged. No request
 //! waits for any of it: expired leases and intents are treated as such by the claims themselves.
 
+pub mod pulse;
+
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -45,10 +47,12 @@ pub struct Done {
     pub made: u64,
     /// Partitions dropped.
     pub dropped: u64,
+    /// Signs of life forgotten.
+    pub pulse: u64,
 }
 
 impl Done {
-    fn counts(&self) -> [(&'static str, u64); 8] {
+    fn counts(&self) -> [(&'static str, u64); 9] {
         [
             ("lapsed_claims", self.lapsed),
             ("expired_intents", self.expired),
@@ -58,6 +62,7 @@ impl Done {
             ("emptied_slots", self.slots),
             ("made_partitions", self.made),
             ("dropped_partitions", self.dropped),
+            ("pruned_activity", self.pulse),
         ]
     }
 }
@@ -70,7 +75,10 @@ pub async fn run(state: &State, settings: &config::Maintenance) {
         let jitter = crate::domain::ids::random_bytes::<1>().map_or(0, |[byte]| u64::from(byte));
         tokio::time::sleep(settings.interval + Duration::from_millis(jitter)).await;
         match pass(&state.store, settings.retention_days, &mut sweep).await {
-            Ok(done) => report(state, &done),
+            Ok(done) => {
+                report(state, &done);
+                state.metrics.maintenance_succeeded();
+            }
             Err(error) => tracing::warn!(?error, "a pass of maintenance failed; the next one goes on"),
         }
     }
@@ -96,6 +104,7 @@ pub async fn pass(store: &Store, retention_days: i32, sweep: &mut Sweep) -> Resu
     }
     done.lapsed = repeat(async || store.bury_lapsed(STEP).await).await?;
     done.values = repeat(async || store.drop_expired_values(STEP).await).await?;
+    done.pulse = store.prune_pulse().await?;
     done.lanes = repeat(async || store.drop_unused_lanes(STEP).await).await?;
     for _ in 0..STEPS {
         let swept = store.sweep(sweep.after, SWEEP_STEP, MOVE_PAYLOADS_AFTER).await?;

@@ -187,6 +187,18 @@ pub(super) async fn prepare(
     client.prepare_cached(which(&statements::AT_ANY_TIME)).await.map(drop)
 }
 
+impl Store {
+    /// Counts a refusal, and makes it the caller's error.
+    pub(super) fn refused(&self, refusal: Refusal) -> Error {
+        match refusal {
+            Refusal::Stale => self.flow.rejected("stale"),
+            Refusal::Replayed => self.flow.rejected("replayed"),
+            Refusal::RateLimited { .. } => self.flow.rate_limited(),
+        }
+        refusal.into()
+    }
+}
+
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         match refusal {

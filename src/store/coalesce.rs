@@ -49,6 +49,9 @@ const PATIENCE_AGAIN: Duration = Duration::from_secs(5);
 
 /// A kind of request that can be served together with others of its kind.
 pub(super) trait Coalesced: Sized + Send + Sync + 'static {
+    /// Its name in metrics.
+    const KIND: &'static str;
+
     /// What each request gets back.
     type Answer: Send + 'static;
 
@@ -188,11 +191,12 @@ impl<R: Coalesced> Coalescer<R> {
             let began = Instant::now();
             let (requests, rows) = (jobs.len(), jobs.iter().map(|job| job.request.items()).sum());
             // A task of its own: should it panic, those behind it are served all the same.
-            let store = store.clone();
-            let flight = self.runtime.spawn(async move { settle(&store, jobs).await });
+            let for_flight = store.clone();
+            let flight = self.runtime.spawn(async move { settle(&for_flight, jobs).await });
             if let Err(error) = flight.await {
                 tracing::error!(%error, "a flight has crashed");
             }
+            store.flow.flown(R::KIND, requests, began.elapsed());
             if requests >= LOADED && self.lock().gathers(rows) {
                 let limit = GATHER_AT_MOST.min(GATHER * began.elapsed());
                 let _ = tokio::time::timeout(limit, self.enough.notified()).await;

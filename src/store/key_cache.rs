@@ -77,10 +77,13 @@ impl KeyCache {
         loop {
             let began = Instant::now();
             // A look that hangs must not be believed for longer than one that fails.
-            let looked = tokio::time::timeout(BELIEVED_FOR, own.changed_keys()).await;
+            let looked = tokio::time::timeout(BELIEVED_FOR, own.changes()).await;
             let looked = looked.unwrap_or_else(|_| Err(Error::busy("the look for changed keys took too long")));
             match &looked {
-                Ok(changed) => self.forget_changed(changed, began),
+                Ok((changed, paused)) => {
+                    self.forget_changed(changed, began);
+                    self.store.pauses.learn(paused.clone());
+                }
                 Err(error) if !failing => {
                     tracing::warn!(?error, "cannot look for revoked keys; asking for each request");
                 }

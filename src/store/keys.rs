@@ -83,20 +83,22 @@ impl Store {
         .await
     }
 
-    /// Hashes of the keys that have changed in the last minute.
+    /// Hashes of the keys that have changed in the last minute, and what is paused: pairs of namespace and goal.
     ///
     /// # Errors
     /// `database_busy`.
-    pub async fn changed_keys(&self) -> Result<Vec<[u8; 32]>> {
+    pub async fn changes(&self) -> Result<(Vec<[u8; 32]>, Vec<(String, String)>)> {
         let client = self.client().await?;
         let statement = client.prepare_cached(statements::KEYS_CHANGED).await?;
         let rows = client.query(&statement, &[]).await?;
-        rows.iter()
-            .map(|row| {
-                let hash: &[u8] = row.try_get("key_hash")?;
-                hash.try_into().map_err(Error::fault)
-            })
-            .collect()
+        let (mut keys, mut paused) = (Vec::new(), Vec::new());
+        for row in rows {
+            match row.try_get::<_, Option<&[u8]>>("key_hash")? {
+                Some(hash) => keys.push(hash.try_into().map_err(Error::fault)?),
+                None => paused.push((row.try_get("namespace")?, row.try_get("goal")?)),
+            }
+        }
+        Ok((keys, paused))
     }
 
     /// The newest keys.

@@ -6,6 +6,7 @@
 //! transaction of its own (`transaction`).
 
 pub mod admission;
+pub mod bus;
 mod calendar;
 mod coalesce;
 pub mod connect;
@@ -18,12 +19,15 @@ mod lanes_in_use;
 mod marks;
 pub mod migrations;
 pub mod partitions;
+pub mod pauses;
+pub mod pulse;
 pub mod rings;
 mod signals;
 pub mod statements;
 pub mod totals;
 pub mod transaction;
 mod waiters;
+pub mod workers;
 
 use std::sync::Arc;
 
@@ -32,15 +36,20 @@ use tokio::runtime::Handle;
 
 use self::{
     calendar::Calendar,
-    coalesce::Coalescer,
+    coalesce::{Coalesced, Coalescer},
     intents::{claim::Claim, fulfill::Fulfill, publish::Publish},
     lanes_in_use::LanesInUse,
     marks::Marks,
+    pauses::Pauses,
     signals::Signals,
     waiters::Waiters,
+    workers::Seen,
 };
 pub use self::{connect::connect, transaction::Tx};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    telemetry::flow::Flow,
+};
 
 /// What a transaction of maintenance or of an operator sets before it reads a whole table: the sessions of the pool are set
 /// up for requests, which never do.
@@ -64,6 +73,12 @@ pub struct Inner {
     marks: Marks,
     signals: Signals,
     waiters: Waiters,
+    /// What becomes of intents.
+    pub flow: Arc<Flow>,
+    /// What is paused.
+    pub pauses: Pauses,
+    /// Who has asked for work of late.
+    pub workers: Seen,
 }
 
 impl std::ops::Deref for Store {
@@ -81,7 +96,7 @@ impl Store {
     /// # Panics
     /// Outside a runtime.
     #[must_use]
-    pub fn new(pool: Pool, intent_ttl: f64) -> Self {
+    pub fn new(pool: Pool, intent_ttl: f64, flow: Arc<Flow>) -> Self {
         let runtime = Handle::current();
         Self(Arc::new(Inner {
             pool,
@@ -94,6 +109,9 @@ impl Store {
             marks: Marks::default(),
             signals: Signals::default(),
             waiters: Waiters::default(),
+            flow,
+            pauses: Pauses::default(),
+            workers: Seen::default(),
         }))
     }
 
@@ -108,6 +126,34 @@ impl Store {
     /// Answers the claims that wait, and lets none wait any more: the replica is about to stop.
     pub fn stop_waiting(&self) {
         self.waiters.close();
+    }
+
+    /// Intents and claims that wait for a flight, by kind.
+    #[must_use]
+    pub fn queued(&self) -> [(&'static str, usize); 3] {
+        [
+            (Publish::KIND, self.publishes.waiting()),
+            (Claim::KIND, self.claims.waiting()),
+            (Fulfill::KIND, self.fulfilments.waiting()),
+        ]
+    }
+
+    /// Claims that wait for work.
+    #[must_use]
+    pub fn waiting_claims(&self) -> usize {
+        self.waiters.count()
+    }
+
+    /// Counts what became of several things that were asked for together.
+    fn count_answers<T>(&self, operation: &str, count: usize, answer: &Result<Vec<Result<T>>>) {
+        match answer {
+            Ok(answers) => {
+                for answer in answers {
+                    self.flow.outcome(operation, answer.as_ref().map(|_| ()).map_err(Error::code), 1);
+                }
+            }
+            Err(error) => self.flow.outcome(operation, Err(error.code()), count),
+        }
     }
 
     /// Connections in use, idle and waited for.

@@ -63,7 +63,11 @@ statements! {
     COUNT_OPEN = "totals/count_open.sql",
     FORGET_TOTALS = "totals/forget.sql",
     READ_TOTALS = "totals/read.sql",
-    READ_KEYS = "totals/read_keys.sql",
+    BEAT = "pulse/beat.sql",
+    PRUNE_PULSE = "pulse/prune.sql",
+    BUS_FIGURES = "bus/figures.sql",
+    BUS_GOALS = "bus/goals.sql",
+    BUS_TABLES = "bus/tables.sql",
     MIGRATIONS_JOURNAL = "migrations/journal.sql",
 }
 

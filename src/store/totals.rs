@@ -48,14 +48,4 @@ impl Store {
             })
             .collect()
     }
-
-    /// Keys in use.
-    ///
-    /// # Errors
-    /// `database_busy`.
-    pub async fn count_keys(&self) -> Result<i64> {
-        let client = self.client().await?;
-        let statement = client.prepare_cached(statements::READ_KEYS).await?;
-        Ok(client.query_one(&statement, &[]).await?.try_get("keys")?)
-    }
 }

@@ -73,7 +73,7 @@ impl Store {
     ) -> Result<Option<T>> {
         let mut client = self.client().await?;
         let committing = Cell::new(false);
-        let attempt = Self::attempt(&mut client, admission, again, &committing, work);
+        let attempt = self.attempt(&mut client, admission, again, &committing, work);
         if let Ok(done) = tokio::time::timeout(PATIENCE, attempt).await {
             return done;
         }
@@ -83,6 +83,7 @@ impl Store {
 
     /// One try. `None`: the answer to COMMIT was lost.
     async fn attempt<T>(
+        &self,
         client: &mut Object,
         admission: &Admission,
         again: bool,
@@ -95,7 +96,7 @@ impl Store {
             Some(Refusal::Replayed | Refusal::RateLimited { .. }) if again => {}
             Some(refusal) => {
                 tx.inner.rollback().await?;
-                return Err(refusal.into());
+                return Err(self.refused(refusal));
             }
         }
         match work(&tx).await {

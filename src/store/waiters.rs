@@ -51,6 +51,11 @@ pub(super) struct Waits<'a> {
 }
 
 impl Waiters {
+    /// Claims that wait.
+    pub(super) fn count(&self) -> usize {
+        self.lock().claims.len()
+    }
+
     /// Begins to wait. None: nobody may.
     pub(super) fn wait(&self, reach: &Reach) -> Option<Waits<'_>> {
         let places = places(reach);

@@ -16,6 +16,7 @@ mod config;
 mod envelope;
 mod explain;
 mod fidelity;
+mod flow;
 mod generations;
 mod idempotency;
 mod intents;

@@ -90,6 +90,7 @@ async fn the_metrics_tell_of_the_whole_bus_once_it_has_been_counted() {
     app.admin().cleanup().await.expect(200);
     let other_replica = app.replica(&[]).await;
     for replica in [&app, &other_replica] {
+        replica.admin().cleanup().await.expect(200);
         let answer = replica.admin().get("/metrics").await;
         assert!(answer.header("content-type").unwrap().starts_with("text/plain; version=0.0.4"));
         let expected = [

@@ -69,6 +69,7 @@ pub async fn purge(state: Shared, request: AdminRequest) -> Result<HttpResponse>
 pub async fn cleanup(state: Shared, request: AdminRequest) -> Result<HttpResponse> {
     state.store.admit(&request.admission).await?;
     let done = maintenance::pass(&state.store, state.retention_days, &mut maintenance::Sweep::default()).await?;
+    state.metrics.read_bus(&state.store).await?;
     ok(&wire::CleanedUp {
         lapsed_claims: done.lapsed,
         expired_intents: done.expired,

@@ -63,8 +63,9 @@ async fn authenticate(request: &HttpRequest, payload: &mut Payload) -> Result<Ad
         return Err(Error::forbidden("This needs X-Admin-Token, or under protocol 1.1 the root key."));
     }
     let body = body::read(request.headers(), payload, BODY_MAX, state.limits.request_timeout).await?;
-    let signed =
-        signature::is_signed(request).then(|| signature::check(request, &body, key, caller.tenant)).transpose()?;
+    let signed = signature::is_signed(request)
+        .then(|| signature::check(state, request, &body, key, caller.tenant))
+        .transpose()?;
     if signed.is_none() && state.auth.require_signatures {
         return Err(Error::bad_signature("This bus takes signed requests only, or X-Admin-Token."));
     }

@@ -148,7 +148,7 @@ async fn authenticate(request: &HttpRequest, payload: &mut Payload) -> Result<Cl
     };
     // The signature is computed for unknown keys too, so that the time does not tell them from known ones.
     let signed = signature::is_signed(request)
-        .then(|| signature::check(request, &body, key, caller.map_or(0, |caller| caller.tenant)));
+        .then(|| signature::check(state, request, &body, key, caller.map_or(0, |caller| caller.tenant)));
     let caller = caller.ok_or_else(|| Error::new(ErrorCode::Unauthorized, "This API key is unknown or revoked."))?;
     if signed.is_none() && state.auth.require_signatures {
         return Err(Error::bad_signature(

@@ -8,6 +8,7 @@ use intent_bus_protocol::{
 
 use super::header;
 use crate::{
+    app::State,
     domain::hash::hash128,
     error::{Error, Result},
     http::target,
@@ -23,7 +24,15 @@ pub(super) fn is_signed(request: &HttpRequest) -> bool {
 }
 
 /// Checks the signature and gives what of it can be used only once.
-pub(super) fn check(request: &HttpRequest, body: &[u8], key: &str, tenant: i64) -> Result<Signed> {
+pub(super) fn check(state: &State, request: &HttpRequest, body: &[u8], key: &str, tenant: i64) -> Result<Signed> {
+    let signed = verified(request, body, key, tenant);
+    if signed.is_err() {
+        state.store.flow.rejected("bad");
+    }
+    signed
+}
+
+fn verified(request: &HttpRequest, body: &[u8], key: &str, tenant: i64) -> Result<Signed> {
     let part = |name: &str| {
         header(request, name)
             .filter(|value| !value.is_empty())

@@ -75,7 +75,13 @@ pub async fn claim(state: Shared, http: HttpRequest, request: ClientRequest) -> 
         admission: request.admission,
         round: Uuid::new_v4(),
     };
+    let reach = claim.reach.clone();
+    if !wait.is_zero() {
+        // Seen while it waits.
+        state.store.workers.asked(request.caller.tenant, &reach, 0);
+    }
     let leases = state.store.claim_waiting(claim, wait).await?;
+    state.store.workers.asked(request.caller.tenant, &reach, leases.len());
     let mut intents = Vec::with_capacity(leases.len());
     for lease in leases {
         let token = tokens.get_mut(lease.token).and_then(Option::take);

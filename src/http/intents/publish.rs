@@ -145,6 +145,7 @@ pub(super) fn read(request: &ClientRequest, body: &[u8], max_payload: usize) -> 
         )?,
         payload: passed_on(payload, "payload", max_payload)?,
         reward: given(body.reward).map(|reward| passed_on(reward, "reward", max_payload)).transpose()?,
+        traceparent: None,
     })
 }
 

@@ -66,7 +66,18 @@ impl Store {
     /// # Errors
     /// What admission refuses; `database_busy`.
     pub async fn claim(&self, request: Claim) -> Result<Vec<Lease>> {
-        self.claims.ask(self, request).await
+        if self.pauses.is_paused(&request.reach.namespace, request.reach.goal.as_deref()) {
+            self.admit(&request.admission).await?;
+            return Ok(Vec::new());
+        }
+        let count = request.tokens.len();
+        let answer = self.claims.ask(self, request).await;
+        match &answer {
+            Ok(leases) if leases.is_empty() => self.flow.found_nothing(),
+            Ok(leases) => self.flow.outcome("claim", Ok(()), leases.len()),
+            Err(error) => self.flow.outcome("claim", Err(error.code()), count),
+        }
+        answer
     }
 }
 
@@ -80,6 +91,8 @@ impl Store {
 }
 
 impl Coalesced for Claim {
+    const KIND: &'static str = "claim";
+
     type Answer = Vec<Lease>;
 
     fn turn(&self) -> i64 {
@@ -257,7 +270,9 @@ async fn answer(
         Progress { refused: None, failed: Some(error), .. } => Err(error),
         // The lost first try had found nothing to claim and stored no more than the nonce; so it is answered now.
         Progress { refused: Some(Verdict::Replayed), leases, .. } if again => Ok(leases),
-        Progress { refused: Some(refused), .. } => Err(request.admission.refusal(refused, client).await?.into()),
+        Progress { refused: Some(refused), .. } => {
+            Err(store.refused(request.admission.refusal(refused, client).await?))
+        }
         Progress { mut leases, .. } => {
             leases.sort_by_key(|lease| lease.token);
             match work::find_payloads(client, &mut leases).await {

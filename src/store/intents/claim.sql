@@ -11,6 +11,7 @@
 -- $16 number of a request and $17 a lane of intents meant for its worker: the request is left out if there may be any
 -- $18 lanes, $19 priorities, $20 their low-water marks: nothing that is due stands at or before that moment
 -- $22 a number that only tries of this very statement share (NULL: there is one try)
+-- $23 goals that are paused
 -- $21 so many more than are wanted are looked at, should others hold what stands in front
 --
 -- First row: the verdicts, the database's clock, and whether others held some of what was in front (then there may be more).
@@ -66,6 +67,7 @@
                 FROM intents
                 WHERE pairs.own AND {own} = pairs.lane AND priority = pairs.priority
                   AND visible_at <= (SELECT now FROM clock) AND visible_at > pairs.after
+                  AND goal <> ALL ($23::text[])
                 ORDER BY visible_at
                 LIMIT (SELECT count FROM wanted) + $21::bigint
             )
@@ -75,6 +77,7 @@
                 FROM intents
                 WHERE NOT pairs.own AND {public} = pairs.lane AND priority = pairs.priority
                   AND visible_at <= (SELECT now FROM clock) AND visible_at > pairs.after
+                  AND goal <> ALL ($23::text[])
                 ORDER BY visible_at
                 LIMIT (SELECT count FROM wanted) + $21::bigint
             )
@@ -92,7 +95,7 @@
             FROM intents
             WHERE only_pair.own AND tenant_id = $10 AND {own} = only_pair.lane AND priority = only_pair.priority
               AND visible_at <= (SELECT now FROM clock) AND visible_at > only_pair.after
-              AND namespace = $7 AND ($8::text IS NULL OR goal = $8)
+              AND namespace = $7 AND ($8::text IS NULL OR goal = $8) AND goal <> ALL ($23::text[])
               AND (target_worker IS NULL OR target_worker = ($15::text[])[1])
               AND (required_capability IS NULL OR required_capability = ANY ($9::text[]))
             ORDER BY visible_at
@@ -105,7 +108,7 @@
             FROM intents
             WHERE NOT only_pair.own AND {public} = only_pair.lane AND priority = only_pair.priority
               AND visible_at <= (SELECT now FROM clock) AND visible_at > only_pair.after
-              AND namespace = $7 AND ($8::text IS NULL OR goal = $8)
+              AND namespace = $7 AND ($8::text IS NULL OR goal = $8) AND goal <> ALL ($23::text[])
               AND (target_worker IS NULL OR target_worker = ($15::text[])[1])
               AND (required_capability IS NULL OR required_capability = ANY ($9::text[]))
             ORDER BY visible_at
@@ -121,7 +124,7 @@
             FROM intents
             WHERE id = head.id AND visible_at = head.visible_at
               AND CASE WHEN head.own THEN tenant_id = $10 ELSE public_lane IS NOT NULL END
-              AND namespace = $7 AND ($8::text IS NULL OR goal = $8)
+              AND namespace = $7 AND ($8::text IS NULL OR goal = $8) AND goal <> ALL ($23::text[])
               AND (target_worker IS NULL OR target_worker = ($15::text[])[1])
               AND (required_capability IS NULL OR required_capability = ANY ($9::text[]))
             FOR UPDATE SKIP LOCKED
@@ -147,6 +150,11 @@
         claim_hash = handed_out.token,
         claimed_by = ($1::bigint[])[1],
         worker_id = handed_out.worker,
+        claimed_at = now,
+        past_attempts = CASE WHEN state = 'open' THEN past_attempts ELSE coalesce(past_attempts, '[]') || jsonb_build_object(
+            'attempt', claim_attempts, 'worker', worker_id, 'tenant', claimed_by,
+            'claimed_at', extract(epoch FROM claimed_at), 'ended_at', extract(epoch FROM lease_until), 'outcome', 'lapsed'
+        ) END,
         lease_until = now + make_interval(secs => $11::double precision),
         visible_at = CASE
             WHEN claim_attempts + 1 >= max_attempts THEN 'infinity'
@@ -156,17 +164,19 @@
     FROM handed_out, clock
     WHERE intents.id = handed_out.id
     RETURNING handed_out.item, intents.id, namespace, goal, claim_attempts, priority, target_worker,
-        required_capability, intents.payload_day, handed_out.lane, handed_out.stood_at
+        required_capability, intents.payload_day, handed_out.lane, handed_out.stood_at, traceparent,
+        past_attempts -> -1 ->> 'outcome' = 'lapsed' AS lapsed
 )
 SELECT verdicts, now,
        (SELECT count FROM placed) < (SELECT least(count, (SELECT count(*) FROM front)) FROM wanted) AS short,
        NULL::integer AS item, NULL::uuid AS id, NULL::text AS namespace, NULL::text AS goal,
        NULL::smallint AS claim_attempts, NULL::smallint AS priority, NULL::text AS target_worker,
        NULL::text AS required_capability, NULL::text AS payload_day, NULL::bigint AS lane, NULL::timestamptz AS stood_at,
-       NULL::bytea AS payload
+       NULL::bytea AS payload, NULL::text AS traceparent, NULL::boolean AS lapsed
 FROM verdicts, clock
 UNION ALL
 SELECT NULL, NULL, NULL, item, id, namespace, goal, claim_attempts, priority, target_worker, required_capability,
        payload_day::text, lane, stood_at,
-       (SELECT payload FROM {payloads} AS kept WHERE kept.day = claimed.payload_day AND kept.id = claimed.id)
+       (SELECT payload FROM {payloads} AS kept WHERE kept.day = claimed.payload_day AND kept.id = claimed.id),
+       traceparent, lapsed
 FROM claimed

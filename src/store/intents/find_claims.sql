@@ -3,7 +3,7 @@
 -- $1 own lanes  $2 public lanes  $3 hashes of the claim tokens
 -- Indexes: lane_priorities; as claim.sql. It reads the claims that are held in these lanes at this moment.
 SELECT held.id, namespace, goal, claim_attempts, held.priority, target_worker, required_capability, payload_day::text AS payload_day,
-       claim_hash, NULL::bytea AS payload
+       claim_hash, NULL::bytea AS payload, traceparent, false AS lapsed
 FROM (
     SELECT mine.lane, there.priority
     FROM unnest($1::bigint[]) AS mine (lane),
@@ -15,7 +15,7 @@ FROM (
 ) AS held
 UNION
 SELECT held.id, namespace, goal, claim_attempts, held.priority, target_worker, required_capability, payload_day::text,
-       claim_hash, NULL::bytea AS payload
+       claim_hash, NULL::bytea AS payload, traceparent, false AS lapsed
 FROM (
     SELECT open.lane, there.priority
     FROM unnest($2::bigint[]) AS open (lane),

@@ -13,6 +13,7 @@ use crate::{
     },
     error::{Error, Result},
     store::{Store, Tx, admission::Admission, statements},
+    telemetry::flow::Burial,
 };
 
 /// The claim that a request says it holds.
@@ -38,18 +39,31 @@ impl Store {
         generation: Generation,
     ) -> Result<Vec<Result<State>>> {
         // The first try has the rows locked, so if its answer is lost, it is what changed them.
-        let before = RefCell::new(HashMap::new());
-        self.transact(admission, async |tx| {
+        let before = RefCell::new(HashMap::<usize, Failed>::new());
+        let answer = self.transact(admission, async |tx| {
             let mut decided = fail(tx, claims, generation).await?;
             if tx.maybe_done() {
-                for (item, state) in before.borrow().iter() {
-                    decided.entry(*item).or_insert(*state);
+                for (item, failed) in before.borrow().iter() {
+                    decided.entry(*item).or_insert_with(|| failed.clone());
                 }
             }
             before.borrow_mut().clone_from(&decided);
-            Ok((0..claims.len()).map(|item| decided.remove(&item).ok_or_else(claim_over)).collect())
-        })
-        .await
+            Ok((0..claims.len()).map(|item| decided.remove(&item).ok_or_else(claim_over)).collect::<Vec<_>>())
+        });
+        let answer = answer.await;
+        self.count_answers("fail", claims.len(), &answer);
+        let failed = answer?;
+        for failed in failed.iter().flatten() {
+            self.count_failed(failed);
+        }
+        Ok(failed.into_iter().map(|answer| answer.map(|failed| failed.state)).collect())
+    }
+
+    fn count_failed(&self, failed: &Failed) {
+        match failed.state {
+            State::Dead => self.flow.buried(&failed.namespace, &failed.goal, Burial::Failed),
+            _ => self.flow.failed(&failed.namespace, &failed.goal),
+        }
     }
 
     /// Moves the end of a live lease by so many seconds.
@@ -57,17 +71,28 @@ impl Store {
     /// # Errors
     /// `not_found` when the lease is over or the claim is not held.
     pub async fn extend(&self, admission: &Admission, claim: HeldClaim, seconds: f64) -> Result<()> {
-        self.transact(admission, async |tx| {
+        let answer = self.transact(admission, async |tx| {
             let statement = tx.prepare_cached(statements::EXTEND).await?;
             let row = tx.query_opt(&statement, &[&claim.id.0, &claim.tenant, &claim.token, &seconds]).await?;
             row.map(drop).ok_or_else(claim_over)
-        })
-        .await
+        });
+        let answer = answer.await;
+        self.flow.outcome("extend", answer.as_ref().copied().map_err(Error::code), 1);
+        answer
     }
 }
 
+/// A claim that has failed.
+#[derive(Debug, Clone)]
+struct Failed {
+    /// What became of the intent.
+    state: State,
+    namespace: String,
+    goal: String,
+}
+
 /// Fails those of the claims that are held, and says what becomes of each, by its number. One that is named twice is failed once.
-async fn fail(tx: &Tx<'_>, claims: &[(HeldClaim, String)], generation: Generation) -> Result<HashMap<usize, State>> {
+async fn fail(tx: &Tx<'_>, claims: &[(HeldClaim, String)], generation: Generation) -> Result<HashMap<usize, Failed>> {
     let ids: Vec<Uuid> = claims.iter().map(|(claim, _)| claim.id.0).collect();
     let tokens: Vec<Option<Uuid>> = claims.iter().map(|(claim, _)| claim.token).collect();
     let Some((first, _)) = claims.first() else { return Ok(HashMap::new()) };
@@ -92,7 +117,8 @@ async fn fail(tx: &Tx<'_>, claims: &[(HeldClaim, String)], generation: Generatio
             AfterFailure::Requeue => (State::Open, &mut open),
             AfterFailure::Bury => (State::Dead, &mut dead),
         };
-        decided.insert(item, state);
+        let failed = Failed { state, namespace: row.try_get("namespace")?, goal: row.try_get("goal")? };
+        decided.insert(item, failed);
         failures.ids.push(id);
         failures.errors.push(error);
     }

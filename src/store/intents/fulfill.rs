@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use deadpool_postgres::Object;
 use futures_util::future::BoxFuture;
-use tokio_postgres::types::ToSql;
+use tokio_postgres::{Row, types::ToSql};
 use uuid::Uuid;
 
 use super::finish::{HeldClaim, claim_over};
@@ -32,11 +32,16 @@ impl Store {
     /// # Errors
     /// What admission refuses. For each claim: `not_found` when it is not held (any more).
     pub async fn fulfill(&self, request: Fulfill) -> Result<Vec<Result<()>>> {
-        self.fulfilments.ask(self, request).await
+        let count = request.claims.len();
+        let answer = self.fulfilments.ask(self, request).await;
+        self.count_answers("fulfill", count, &answer);
+        answer
     }
 }
 
 impl Coalesced for Fulfill {
+    const KIND: &'static str = "fulfill";
+
     type Answer = Vec<Result<()>>;
 
     fn turn(&self) -> i64 {
@@ -85,10 +90,11 @@ async fn fulfill(
     let rows = run(store, client, |statements| statements.fulfill(limits), &parameters).await?;
 
     // From here on it has been done: whatever fails now concerns one request, and none is run again.
-    let row = rows.first().ok_or_else(|| Error::fault("a fulfilment has brought no verdicts"))?;
+    let (row, rows) = rows.split_first().ok_or_else(|| Error::fault("a fulfilment has brought no verdicts"))?;
     let verdicts = Verdict::read(&row.try_get::<_, Vec<i16>>("verdicts").map_err(Error::fault)?, requests.len())?;
     let mut done = vec![false; ids.len()];
-    for item in row.try_get::<_, Vec<i32>>("done").map_err(Error::fault)? {
+    for row in rows {
+        let item = count(store, row).map_err(Error::fault)?;
         if let Some(done) = usize::try_from(item - 1).ok().and_then(|item| done.get_mut(item)) {
             *done = true;
         }
@@ -97,12 +103,20 @@ async fn fulfill(
     let mut answers = Vec::with_capacity(requests.len());
     for (request, verdict) in requests.iter().zip(verdicts) {
         let done: Vec<bool> = done.by_ref().take(request.claims.len()).collect();
-        answers.push(answer_of(client, request, verdict, &done, again).await);
+        answers.push(answer_of(store, client, request, verdict, &done, again).await);
     }
     Ok(answers)
 }
 
+/// Counts what was fulfilled, and gives its number.
+fn count(store: &Store, row: &Row) -> std::result::Result<i32, tokio_postgres::Error> {
+    let (namespace, goal) = (row.try_get("namespace")?, row.try_get("goal")?);
+    store.flow.fulfilled(namespace, goal, row.try_get("worked")?, row.try_get("took")?);
+    row.try_get("item")
+}
+
 async fn answer_of(
+    store: &Store,
     client: &Object,
     request: &Fulfill,
     verdict: Verdict,
@@ -118,7 +132,7 @@ async fn answer_of(
     if verdict == Verdict::LetIn || (again && verdict == Verdict::Replayed && answers.iter().any(Result::is_ok)) {
         return Ok(answers);
     }
-    Err(request.admission.refusal(verdict, client).await?.into())
+    Err(store.refused(request.admission.refusal(verdict, client).await?))
 }
 
 async fn has_ended(client: &Object, claim: HeldClaim) -> Result<bool> {

@@ -4,8 +4,8 @@
 -- One entry for each intent: $5 number of its request  $6 id  $7 hash of the claim token (NULL: the tenant suffices)
 -- $8 result  $9 its type
 --
--- One row: the verdicts, and the numbers of the entries that were done. The others do not hold the claim they name: claimed
--- again, another tenant's, a wrong token, unknown.
+-- First row: the verdicts. Then a row for each entry that was done: its number, and what it was for those who count. The others
+-- do not hold the claim they name: claimed again, another tenant's, a wrong token, unknown.
 --
 -- Index: primary keys of intents and quotas. A lease that has ended does not matter as long as nobody has claimed the intent
 -- since. Quotas are locked in ascending order (see the lock order at that table).
@@ -37,12 +37,18 @@
     INSERT INTO {finished} (
         id, finished_at, tenant_id, claimed_by, created_at, run_at, backoff_base, payload_day, state, priority,
         claim_attempts, max_attempts, has_retry_policy, public, namespace, goal, target_worker, required_capability,
-        worker_id, last_error, result, result_type
+        worker_id, last_error, result, result_type, claimed_at, traceparent, past_attempts
     )
     SELECT
         id, now, tenant_id, claimed_by, created_at, run_at, backoff_base, payload_day, 'fulfilled', priority,
         claim_attempts, max_attempts, has_retry_policy, public_lane IS NOT NULL, namespace, goal, target_worker,
-        required_capability, worker_id, last_error, result, result_type
+        required_capability, worker_id, last_error, result, result_type, claimed_at, traceparent, past_attempts
     FROM gone, clock
 )
-SELECT verdicts, ARRAY(SELECT item::integer FROM gone) AS done FROM verdicts
+SELECT verdicts, NULL::integer AS item, NULL::text AS namespace, NULL::text AS goal, NULL::double precision AS worked,
+       NULL::double precision AS took, NULL::text AS traceparent
+FROM verdicts
+UNION ALL
+SELECT NULL, item::integer, namespace, goal, extract(epoch FROM now - claimed_at)::double precision,
+       extract(epoch FROM now - created_at)::double precision, traceparent
+FROM gone, clock

@@ -1,9 +1,12 @@
 //! What operators do to intents: cancel, retry, purge.
 
+use tokio_postgres::Row;
+
 use crate::{
     domain::{ids::IntentId, intent::State, lanes::Lanes},
     error::{Error, ErrorCode, Result},
     store::{Store, Tx, WHOLE_TABLE, admission::Admission, intents::upkeep::EXPIRED, statements},
+    telemetry::flow::Burial,
 };
 
 /// How many intents a purge has deleted.
@@ -25,13 +28,17 @@ impl Store {
     /// # Errors
     /// `not_found`.
     pub async fn cancel(&self, admission: &Admission, id: IntentId) -> Result<()> {
-        self.transact(admission, async |tx| {
+        let buried = self.transact(admission, async |tx| {
             // A retry at the same moment may take it from `finished`, where it was, to `intents`, where it was not yet.
-            let done =
-                cancel_unfinished(tx, id).await? || cancel_finished(tx, id).await? || cancel_unfinished(tx, id).await?;
-            if done { Ok(()) } else { Err(no_such_intent()) }
-        })
-        .await
+            if let Some(row) = cancel_unfinished(tx, id).await? {
+                return Ok(Some(row));
+            }
+            if cancel_finished(tx, id).await? {
+                return Ok(None);
+            }
+            cancel_unfinished(tx, id).await?.map(Some).ok_or_else(no_such_intent)
+        });
+        self.count_buried(buried.await?.as_slice(), Burial::Cancelled)
     }
 
     /// Brings a dead intent back, with all its attempts before it.
@@ -102,8 +109,8 @@ async fn is_unfinished(tx: &Tx<'_>, id: IntentId) -> Result<bool> {
     Ok(tx.query_opt(&statement, &[&id.0]).await?.is_some())
 }
 
-async fn cancel_unfinished(tx: &Tx<'_>, id: IntentId) -> Result<bool> {
-    Ok(is_unfinished(tx, id).await? && bury(tx, id, Some(CANCELLED)).await?)
+async fn cancel_unfinished(tx: &Tx<'_>, id: IntentId) -> Result<Option<Row>> {
+    if is_unfinished(tx, id).await? { bury(tx, id, Some(CANCELLED)).await } else { Ok(None) }
 }
 
 async fn cancel_finished(tx: &Tx<'_>, id: IntentId) -> Result<bool> {
@@ -111,9 +118,9 @@ async fn cancel_finished(tx: &Tx<'_>, id: IntentId) -> Result<bool> {
     Ok(tx.query_opt(&statement, &[&id.0, &CANCELLED]).await?.is_some())
 }
 
-async fn bury(tx: &Tx<'_>, id: IntentId, reason: Option<&str>) -> Result<bool> {
+async fn bury(tx: &Tx<'_>, id: IntentId, reason: Option<&str>) -> Result<Option<Row>> {
     let statement = tx.prepare_cached(statements::BURY).await?;
-    Ok(tx.query_opt(&statement, &[&&[id.0][..], &&[reason][..]]).await?.is_some())
+    Ok(tx.query_opt(&statement, &[&&[id.0][..], &&[reason][..]]).await?)
 }
 
 fn no_such_intent() -> Error {

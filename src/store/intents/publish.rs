@@ -43,11 +43,16 @@ impl Store {
     /// What admission refuses. For each intent: an idempotency clash; `limit_exceeded` when the tenant has `max_open` unfinished
     /// ones.
     pub async fn publish(&self, request: Publish) -> Result<Vec<Result<IntentId>>> {
-        self.publishes.ask(self, request).await
+        let count = request.intents.len();
+        let answer = self.publishes.ask(self, request).await;
+        self.count_answers("publish", count, &answer);
+        answer
     }
 }
 
 impl Coalesced for Publish {
+    const KIND: &'static str = "publish";
+
     type Answer = Vec<Result<IntentId>>;
 
     fn turn(&self) -> i64 {
@@ -94,7 +99,7 @@ async fn publish(
     let (lanes, priorities): (Vec<i64>, Vec<i16>) = pairs.iter().copied().unzip();
     let mut parameters: Vec<&(dyn ToSql + Sync)> = admissions.parameters().to_vec();
     parameters.extend(columns.parameters());
-    parameters.extend([&max_open as &(dyn ToSql + Sync), &lanes, &priorities]);
+    parameters.extend([&max_open as &(dyn ToSql + Sync), &lanes, &priorities, &columns.traceparent]);
     let began = Instant::now();
     let rows = match run(store, client, |statements| statements.publish(keys, limits), &parameters).await {
         // The lost first try has stored it.
@@ -120,8 +125,11 @@ async fn publish(
     for (request, verdict) in requests.iter().zip(verdicts) {
         answers.push(match verdict {
             Verdict::LetIn => answer_of(client, request, &outcomes, keys, again).await,
-            refused => refused_answer(client, request, refused, again).await,
+            refused => refused_answer(store, client, request, refused, again).await,
         });
+    }
+    for (request, answer) in requests.iter().zip(&answers) {
+        count_published(store, request, answer);
     }
     Ok(answers)
 }
@@ -142,7 +150,18 @@ fn wake(store: &Store, columns: &IntentColumns<'_>) {
     }
 }
 
+/// What was published before under the same idempotency key answers by another id.
+fn count_published(store: &Store, request: &Publish, answer: &Result<Vec<Result<IntentId>>>) {
+    let Ok(answers) = answer else { return };
+    for ((intent, _), answer) in request.intents.iter().zip(answers) {
+        if answer.as_ref().is_ok_and(|id| *id == intent.id) {
+            store.flow.published(intent.namespace.as_str(), intent.goal.as_str());
+        }
+    }
+}
+
 async fn refused_answer(
+    store: &Store,
     client: &Object,
     request: &Publish,
     verdict: Verdict,
@@ -155,7 +174,7 @@ async fn refused_answer(
     {
         return Ok(answer);
     }
-    Err(request.admission.refusal(verdict, client).await?.into())
+    Err(store.refused(request.admission.refusal(verdict, client).await?))
 }
 
 /// What became of one intent.
@@ -262,6 +281,7 @@ struct IntentColumns<'a> {
     reward: Vec<Option<&'a [u8]>>,
     key: Vec<Option<Uuid>>,
     stands_for: Vec<Option<Uuid>>,
+    traceparent: Vec<Option<&'a str>>,
 }
 
 impl<'a> IntentColumns<'a> {
@@ -297,6 +317,7 @@ impl<'a> IntentColumns<'a> {
         self.reward.push(intent.reward.as_deref());
         self.key.push(idempotency.map(|idempotency| idempotency.key));
         self.stands_for.push(idempotency.map(|idempotency| idempotency.request));
+        self.traceparent.push(intent.traceparent.as_deref());
     }
 
     /// Lanes and priorities in use.

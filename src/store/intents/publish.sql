@@ -7,6 +7,7 @@
 -- $22 hash of its idempotency key (or NULL; none twice)  $23 hash of what the key stands for
 -- $24 by request: unfinished intents allowed (tenant 0 is never counted)
 -- $25 lanes, $26 priorities in them, that may be new
+-- $27 for each intent: the traceparent of its publication (or NULL)
 --
 -- First row: the verdicts. Then a row for each intent that does not fit into its tenant's quota (`outcome` 1), or whose key
 -- was used before (2; with what for, and the id that was named then). Those without a row were stored; but where there are keys
@@ -37,11 +38,11 @@
     FROM unnest(
         $5::integer[], $6::uuid[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::text[], $12::text[],
         $13::smallint[], $14::double precision[], $15::smallint[], $16::double precision[], $17::boolean[], $18::text[],
-        $19::text[], $20::bytea[], $21::bytea[], $22::uuid[], $23::uuid[]
+        $19::text[], $20::bytea[], $21::bytea[], $22::uuid[], $23::uuid[], $27::text[]
     ) WITH ORDINALITY AS new (
         request, id, own_goal_lane, own_lane, public_goal_lane, public_lane, namespace, goal,
         priority, delay, max_attempts, backoff_base, has_retry_policy, target_worker,
-        required_capability, payload, reward, key, stands_for, item
+        required_capability, payload, reward, key, stands_for, traceparent, item
     )
     WHERE (SELECT verdicts FROM verdicts)[request] = 0
       -- Always true: every variant has the same parameters.
@@ -132,11 +133,13 @@
 ), stored_intents AS (
     INSERT INTO intents (
         id, tenant_id, own_goal_lane, own_lane, public_goal_lane, public_lane, created_at, run_at, visible_at, payload_day,
-        namespace, goal, priority, max_attempts, backoff_base, has_retry_policy, target_worker, required_capability
+        namespace, goal, priority, max_attempts, backoff_base, has_retry_policy, target_worker, required_capability,
+        traceparent
     )
     SELECT id, tenant, own_goal_lane, own_lane, public_goal_lane, public_lane, at,
            at + make_interval(secs => delay), at + make_interval(secs => delay), day,
-           namespace, goal, priority, max_attempts, backoff_base, has_retry_policy, target_worker, required_capability
+           namespace, goal, priority, max_attempts, backoff_base, has_retry_policy, target_worker, required_capability,
+           traceparent
     FROM accepted
 ), stored_payloads AS (
     INSERT INTO {payloads} (day, id, payload, reward) SELECT day, id, payload, reward FROM accepted

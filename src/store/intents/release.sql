@@ -5,6 +5,7 @@
 -- marks of the replicas may be past that).
 UPDATE intents
 SET state = 'open', claim_hash = NULL, lease_until = NULL, claimed_by = NULL, worker_id = NULL,
+    claimed_at = NULL,
     claim_attempts = claim_attempts - 1,
     visible_at = clock_timestamp()
 FROM unnest($1::uuid[], $2::uuid[]) AS unheard (id, token)

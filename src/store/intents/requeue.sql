@@ -6,13 +6,17 @@
 WITH clock AS MATERIALIZED (
     SELECT clock_timestamp() AS now
 ), retry AS MATERIALIZED (
-    SELECT failed.id, failed.error,
+    SELECT failed.id, failed.error, now,
            now + make_interval(secs => backoff_base * 2.0 ^ claim_attempts + 2 * random()) AS at
     FROM clock, unnest($1::uuid[], $2::text[]) AS failed (id, error)
     JOIN intents ON intents.id = failed.id
 )
 UPDATE intents
-SET state = 'open', claim_hash = NULL, lease_until = NULL, run_at = retry.at, visible_at = retry.at,
-    last_error = retry.error
+SET state = 'open', claim_hash = NULL, lease_until = NULL, claimed_at = NULL, run_at = retry.at, visible_at = retry.at,
+    last_error = retry.error,
+    past_attempts = coalesce(past_attempts, '[]') || jsonb_build_object(
+        'attempt', claim_attempts, 'worker', worker_id, 'tenant', claimed_by, 'claimed_at', extract(epoch FROM claimed_at),
+        'ended_at', extract(epoch FROM retry.now), 'outcome', 'failed', 'error', retry.error
+    )
 FROM retry
 WHERE intents.id = retry.id

@@ -25,10 +25,18 @@ WITH gone AS (
 )
 INSERT INTO intents (
     id, tenant_id, own_goal_lane, own_lane, public_goal_lane, public_lane, created_at, run_at, visible_at, backoff_base,
-    payload_day, priority, max_attempts, has_retry_policy, namespace, goal, target_worker, required_capability, last_error
+    payload_day, priority, max_attempts, has_retry_policy, namespace, goal, target_worker, required_capability, last_error,
+    traceparent, past_attempts
 )
 SELECT
     id, tenant_id, $2, $3, $4, $5, created_at, now, now, backoff_base,
-    payload_day, priority, max_attempts, has_retry_policy, namespace, goal, target_worker, required_capability, last_error
+    payload_day, priority, max_attempts, has_retry_policy, namespace, goal, target_worker, required_capability, last_error,
+    traceparent,
+    -- The last attempt joins those before it. Twenty are kept, however often this happens.
+    CASE WHEN claimed_at IS NULL THEN past_attempts ELSE jsonb_path_query_array(
+        coalesce(past_attempts, '[]') || jsonb_build_object(
+            'attempt', claim_attempts, 'worker', worker_id, 'tenant', claimed_by, 'claimed_at', extract(epoch FROM claimed_at),
+            'ended_at', extract(epoch FROM finished_at), 'outcome', 'failed', 'error', last_error
+        ), '$[last - 19 to last]') END
 FROM gone, clock
 RETURNING id

@@ -1,10 +1,12 @@
 //! What maintenance does to intents: bury what has used up its attempts or its time, and keep payloads out of old partitions.
 
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::{
     error::Result,
     store::{Store, statements},
+    telemetry::flow::Burial,
 };
 
 pub(super) const EXPIRED: &str = "Expired: nobody claimed it in time.";
@@ -30,11 +32,13 @@ impl Store {
         let tx = client.transaction().await?;
         let statement = tx.prepare_cached(statements::LOCK_LAPSED).await?;
         let ids: Vec<Uuid> = tx.query(&statement, &[&limit]).await?.iter().map(|row| row.get("id")).collect();
+        let mut buried = Vec::new();
         if !ids.is_empty() {
             let statement = tx.prepare_cached(statements::BURY).await?;
-            tx.query(&statement, &[&ids, &vec![None::<&str>; ids.len()]]).await?;
+            buried = tx.query(&statement, &[&ids, &vec![None::<&str>; ids.len()]]).await?;
         }
         tx.commit().await?;
+        self.count_buried(&buried, Burial::Lapsed)?;
         Ok(ids.len() as u64)
     }
 
@@ -49,18 +53,29 @@ impl Store {
         let row = tx.query_one(&statement, &[&after, &limit, &self.intent_ttl, &payload_days]).await?;
         let (expired, old): (Vec<Uuid>, Vec<Uuid>) = (row.try_get("expired")?, row.try_get("old_payloads")?);
         let mut swept = Swept { last: row.try_get("last_id")?, ..Swept::default() };
+        let mut buried = Vec::new();
         if !expired.is_empty() {
             let statement = tx.prepare_cached(statements::LOCK_EXPIRED).await?;
             let rows = tx.query(&statement, &[&expired, &self.intent_ttl]).await?;
             let ids: Vec<Uuid> = rows.iter().map(|row| row.get("id")).collect();
             let statement = tx.prepare_cached(statements::BURY).await?;
-            swept.expired = tx.query(&statement, &[&ids, &vec![Some(EXPIRED); ids.len()]]).await?.len() as u64;
+            buried = tx.query(&statement, &[&ids, &vec![Some(EXPIRED); ids.len()]]).await?;
+            swept.expired = buried.len() as u64;
         }
         if !old.is_empty() {
             let statement = tx.prepare_cached(statements::MOVE_PAYLOADS).await?;
             swept.moved = tx.query(&statement, &[&old, &payload_days]).await?.len() as u64;
         }
         tx.commit().await?;
+        self.count_buried(&buried, Burial::Expired)?;
         Ok(swept)
+    }
+
+    /// Counts what was buried, once that is committed.
+    pub(super) fn count_buried(&self, rows: &[Row], why: Burial) -> Result<()> {
+        for row in rows {
+            self.flow.buried(row.try_get("namespace")?, row.try_get("goal")?, why);
+        }
+        Ok(())
     }
 }

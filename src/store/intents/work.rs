@@ -100,6 +100,7 @@ pub(super) async fn look(
     let first_look = look.aim == Aim::Anyone && look.asks.iter().all(|ask| !ask.admitted);
     let gate: Option<Uuid> = first_look.then_some(request.round);
     let marks = store.marks.of(own.iter().chain(&public));
+    let paused = if reach.goal.is_some() { Vec::new() } else { store.pauses.goals_of(&reach.namespace) };
     let mut parameters: Vec<&(dyn ToSql + Sync)> = admissions.parameters().to_vec();
     parameters.extend([
         &own as &(dyn ToSql + Sync),
@@ -120,6 +121,7 @@ pub(super) async fn look(
         &marks.marks,
         &look.ahead,
         &gate,
+        &paused,
     ]);
     let (one_goal, limits) = (reach.goal.is_some(), admissions.are_limited());
     let began = Instant::now();
@@ -132,10 +134,18 @@ pub(super) async fn look(
         .flat_map(|(number, ask)| ask.tokens.iter().map(move |token| (number, *token)))
         .collect();
     let (found, now, places) = read(&rows, look.asks.len(), &wanted).map_err(Failure::Refused)?;
+    for ((_, lease), stood) in found.leases.iter().zip(&places) {
+        let claimed = &lease.claimed;
+        let due_for = now.duration_since(stood.at).unwrap_or_default();
+        store.flow.claimed(&claimed.namespace, &claimed.goal, due_for, claimed.lapsed);
+    }
     // Those who were refused or left out have taken nothing, whatever is there.
     let let_in = wanted.iter().filter(|(ask, _)| found.verdicts[*ask] == Verdict::LetIn).count();
     let drained = !found.short && places.len() < let_in;
-    store.marks.note(reach.goal.is_some(), &own, &public, &Looked { now, took, places, drained });
+    // What stands between paused intents says nothing of those.
+    if paused.is_empty() {
+        store.marks.note(reach.goal.is_some(), &own, &public, &Looked { now, took, places, drained });
+    }
     Ok(found)
 }
 
@@ -187,6 +197,8 @@ fn read_claimed(row: &Row) -> std::result::Result<Claimed, tokio_postgres::Error
         priority: row.try_get("priority")?,
         target_worker: row.try_get("target_worker")?,
         required_capability: row.try_get("required_capability")?,
+        traceparent: row.try_get("traceparent")?,
+        lapsed: row.try_get::<_, Option<bool>>("lapsed")?.unwrap_or_default(),
     })
 }
 

@@ -1,5 +1,6 @@
 //! Intents, as clients publish, claim, finish and look at them.
 
+mod attempts;
 mod batches;
 mod claim;
 mod eligibility;
@@ -8,6 +9,7 @@ mod fail;
 mod fulfill;
 mod lease;
 mod order;
+mod pauses;
 mod publish;
 mod result;
 mod status;

@@ -5,7 +5,10 @@
 
 use std::{sync::OnceLock, thread};
 
-use intent_bus::store::{Store, connect, connect::Address, migrations};
+use intent_bus::{
+    store::{Store, connect, connect::Address, migrations},
+    telemetry::flow::Flow,
+};
 use private_postgres::{Data, Fetch, Guard, Options, PrivatePostgres};
 use tokio::sync::{mpsc, oneshot};
 use tokio_postgres::{Config, NoTls, Row, types::ToSql};
@@ -236,7 +239,7 @@ async fn migrate(url: &str) {
             let address = Address::parse(&url).expect("the URL of the template");
             let direct = connect(&address).await.expect("no connection to the template");
             migrations::apply(&direct).await.expect("the migrations failed");
-            let store = Store::new(address.pool(2).expect("no pool"), 86_400.0);
+            let store = Store::new(address.pool(2).expect("no pool"), 86_400.0, Flow::new().expect("metrics"));
             store.make_partitions().await.expect("the partitions could not be made");
             let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                  WHERE datname = current_database() AND pid <> pg_backend_pid()";

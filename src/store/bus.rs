@@ -1,0 +1,119 @@
+//! What metrics tell of the whole bus, read in a few small statements on a timer.
+
+use super::{Store, statements};
+use crate::error::Result;
+
+/// Unfinished intents of a goal, as last counted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GoalDepth {
+    /// The namespace; empty: all others.
+    pub namespace: String,
+    /// The goal; empty: all others.
+    pub goal: String,
+    /// Due and held by nobody.
+    pub claimable: i64,
+    /// Not due yet.
+    pub waiting: i64,
+    /// Held by a lease.
+    pub claimed: i64,
+    /// Held by a lease that has ended, and not claimable yet.
+    pub past_lease: i64,
+    /// Seconds for which the oldest claimable one could have been claimed. 0: none is.
+    pub oldest_age: f64,
+}
+
+/// Figures of the bus.
+#[derive(Debug, Clone, Copy)]
+pub struct Figures {
+    /// The database's clock, in unix seconds.
+    pub now: f64,
+    /// When unfinished intents were last counted, in unix seconds.
+    pub counted_at: Option<f64>,
+    /// Keys that tenants may use.
+    pub keys: i64,
+    /// Replicas that gave a sign of life in the last 30 s.
+    pub replicas: i64,
+    /// Workers that asked for work in the last 5 minutes.
+    pub workers: i64,
+    /// Age in seconds of the oldest transaction that keeps dead rows from being removed.
+    pub oldest_snapshot: f64,
+}
+
+/// A table by Postgres's own statistics, its partitions added up.
+#[derive(Debug, Clone)]
+pub struct TableSize {
+    /// The table.
+    pub name: String,
+    /// Rows, by estimate.
+    pub live: i64,
+    /// Dead rows, by estimate.
+    pub dead: i64,
+    /// With indexes.
+    pub bytes: i64,
+    /// Partitions; 0: it has none.
+    pub partitions: i64,
+}
+
+impl Store {
+    /// Unfinished intents by goal, as last counted.
+    ///
+    /// # Errors
+    /// `database_busy`.
+    pub async fn goal_depths(&self) -> Result<Vec<GoalDepth>> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(statements::BUS_GOALS).await?;
+        let rows = client.query(&statement, &[]).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(GoalDepth {
+                    namespace: row.try_get("namespace")?,
+                    goal: row.try_get("goal")?,
+                    claimable: row.try_get("claimable")?,
+                    waiting: row.try_get("waiting")?,
+                    claimed: row.try_get("claimed")?,
+                    past_lease: row.try_get("past_lease")?,
+                    oldest_age: row.try_get("oldest_age")?,
+                })
+            })
+            .collect()
+    }
+
+    /// Figures of the bus.
+    ///
+    /// # Errors
+    /// `database_busy`.
+    pub async fn figures(&self) -> Result<Figures> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(statements::BUS_FIGURES).await?;
+        let row = client.query_one(&statement, &[]).await?;
+        Ok(Figures {
+            now: row.try_get("now")?,
+            counted_at: row.try_get("counted_at")?,
+            keys: row.try_get("keys")?,
+            replicas: row.try_get("replicas")?,
+            workers: row.try_get("workers")?,
+            oldest_snapshot: row.try_get("oldest_snapshot")?,
+        })
+    }
+
+    /// Our tables.
+    ///
+    /// # Errors
+    /// `database_busy`.
+    pub async fn table_sizes(&self) -> Result<Vec<TableSize>> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(statements::BUS_TABLES).await?;
+        let rows = client.query(&statement, &[]).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(TableSize {
+                    name: row.try_get("name")?,
+                    live: row.try_get("live")?,
+                    dead: row.try_get("dead")?,
+                    bytes: row.try_get("bytes")?,
+                    partitions: row.try_get("partitions")?,
+                })
+            })
+            .collect()
+    }
+}

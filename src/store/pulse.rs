@@ -1,0 +1,99 @@
+//! Signs of life: every replica writes down, every ten seconds, that it runs, what it has done and which workers it has seen. What
+//! it could not write is told with the next one.
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{Store, statements, workers::Worker};
+use crate::{
+    error::{Error, Result},
+    telemetry::flow::Tally,
+};
+
+/// Who a replica is.
+#[derive(Debug, Clone)]
+pub struct Replica {
+    /// New with each start.
+    pub id: Uuid,
+    /// The name of its host.
+    pub host: String,
+    /// The version of the server.
+    pub version: &'static str,
+}
+
+impl Store {
+    /// Writes down a sign of life, and gives the database's clock in unix seconds.
+    ///
+    /// # Errors
+    /// `database_busy`.
+    pub async fn beat(&self, replica: &Replica, done: &[Tally], workers: &[Worker]) -> Result<f64> {
+        let count = |of: fn(&Tally) -> u64| -> Vec<i64> { done.iter().map(|tally| signed(of(tally))).collect() };
+        let buckets =
+            |of: fn(&Tally) -> &[u64]| -> Vec<String> { done.iter().map(|tally| literal(of(tally))).collect() };
+        let namespaces: Vec<&str> = done.iter().map(|tally| tally.namespace.as_str()).collect();
+        let goals: Vec<&str> = done.iter().map(|tally| tally.goal.as_str()).collect();
+        let tenants: Vec<i64> = workers.iter().map(|worker| worker.tenant).collect();
+        let places: Vec<&str> = workers.iter().map(|worker| worker.namespace.as_str()).collect();
+        let names: Vec<&str> = workers.iter().map(|worker| worker.name.as_str()).collect();
+        let wanted = workers
+            .iter()
+            .map(|worker| worker.goals.as_ref().map(json).transpose())
+            .collect::<Result<Vec<Option<String>>>>()?;
+        let able = workers.iter().map(|worker| json(&worker.capabilities)).collect::<Result<Vec<String>>>()?;
+        let claims: Vec<i64> = workers.iter().map(|worker| signed(worker.claims)).collect();
+        let client = self.client().await?;
+        let statement = client.prepare_cached(statements::BEAT).await?;
+        let row = client
+            .query_one(
+                &statement,
+                &[
+                    &replica.id,
+                    &replica.host,
+                    &replica.version,
+                    &namespaces,
+                    &goals,
+                    &count(|tally| tally.published),
+                    &count(|tally| tally.claimed),
+                    &count(|tally| tally.fulfilled),
+                    &count(|tally| tally.failed),
+                    &count(|tally| tally.dead),
+                    &buckets(|tally| &tally.waited),
+                    &buckets(|tally| &tally.worked),
+                    &buckets(|tally| &tally.took),
+                    &tenants,
+                    &places,
+                    &names,
+                    &wanted,
+                    &able,
+                    &claims,
+                ],
+            )
+            .await?;
+        Ok(row.try_get("now")?)
+    }
+
+    /// Forgets signs of life that are too old to be shown, and says how many rows that were.
+    ///
+    /// # Errors
+    /// `database_busy`.
+    pub async fn prune_pulse(&self) -> Result<u64> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(statements::PRUNE_PULSE).await?;
+        let count: i64 = client.query_one(&statement, &[]).await?.try_get("count")?;
+        Ok(count.unsigned_abs())
+    }
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// An array of numbers as Postgres reads it.
+fn literal(counts: &[u64]) -> String {
+    let counts: Vec<String> = counts.iter().map(ToString::to_string).collect();
+    format!("{{{}}}", counts.join(","))
+}
+
+fn json(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(Error::fault)
+}

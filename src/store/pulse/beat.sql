@@ -1,0 +1,39 @@
+-- A replica's sign of life, with what it has done since the last one and the workers it has seen.
+--
+-- $1 replica  $2 its host  $3 its version
+-- By goal: $4 namespace  $5 goal  $6 published  $7 claimed  $8 fulfilled  $9 failed  $10 dead
+-- $11 waited, $12 worked, $13 took: counts by bucket, as text ('{1,2}')
+-- By worker: $14 tenant  $15 namespace  $16 name  $17 goals, as a JSON list (NULL: any)  $18 capabilities, as a JSON list
+-- $19 intents claimed
+-- Gives the database's clock.
+-- Indexes: primary keys. Workers are written in the order of their keys, so that two replicas cannot wait for each other.
+WITH clock AS MATERIALIZED (
+    SELECT clock_timestamp() AS now
+), alive AS (
+    INSERT INTO replicas (id, host, version) VALUES ($1, $2, $3)
+    ON CONFLICT (id) DO UPDATE SET seen_at = clock_timestamp()
+), done AS (
+    INSERT INTO activity (
+        at, replica, namespace, goal, published, claimed, fulfilled, failed, dead, waited, worked, took
+    )
+    SELECT to_timestamp(10 * floor(extract(epoch FROM now) / 10)), $1, namespace, goal, published, claimed, fulfilled, failed,
+           dead, waited::bigint[], worked::bigint[], took::bigint[]
+    FROM clock, unnest(
+        $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::text[],
+        $12::text[], $13::text[]
+    ) AS by_goal (namespace, goal, published, claimed, fulfilled, failed, dead, waited, worked, took)
+    -- Two beats within one step: after a late one. What the second tells is little, and the counters of the replica have it.
+    ON CONFLICT DO NOTHING
+), seen AS (
+    INSERT INTO workers AS kept (tenant_id, namespace, worker_id, goals, capabilities, claims)
+    SELECT tenant, namespace, name,
+           CASE WHEN goals IS NOT NULL THEN ARRAY(SELECT jsonb_array_elements_text(goals::jsonb)) END,
+           ARRAY(SELECT jsonb_array_elements_text(capabilities::jsonb)), claims
+    FROM unnest($14::bigint[], $15::text[], $16::text[], $17::text[], $18::text[], $19::bigint[])
+        AS worker (tenant, namespace, name, goals, capabilities, claims)
+    ORDER BY tenant, namespace, name
+    ON CONFLICT (tenant_id, namespace, worker_id) DO UPDATE
+    SET goals = EXCLUDED.goals, capabilities = EXCLUDED.capabilities, seen_at = clock_timestamp(),
+        claims = kept.claims + EXCLUDED.claims
+)
+SELECT extract(epoch FROM now)::double precision AS now FROM clock

@@ -1,0 +1,131 @@
+//! The workers that have asked this replica for work since its last sign of life. Their names come from clients, so there are
+//! bounds: what is beyond them is seen again with its next request.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Mutex, PoisonError},
+};
+
+use crate::domain::lanes::Reach;
+
+/// Workers that are remembered until the next sign of life.
+const WORKERS: usize = 1000;
+/// Of one tenant.
+const OF_A_TENANT: usize = 200;
+/// Goals of one worker. With more it counts as one that takes any.
+const GOALS: usize = 16;
+
+/// A worker that has asked for work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Worker {
+    /// Whose key it uses.
+    pub tenant: i64,
+    /// Where it asks.
+    pub namespace: String,
+    /// Its name; empty: it gives none.
+    pub name: String,
+    /// What it has asked for. None: any goal.
+    pub goals: Option<BTreeSet<String>>,
+    /// What it can do.
+    pub capabilities: Vec<String>,
+    /// Intents that it has claimed.
+    pub claims: u64,
+}
+
+/// Those seen since the last sign of life.
+#[derive(Default)]
+pub struct Seen(Mutex<HashMap<i64, OfTenant>>);
+
+/// Those of one tenant, by namespace and name.
+type OfTenant = HashMap<(String, String), Worker>;
+
+impl Seen {
+    /// Remembers that a worker has asked, and how many intents it got.
+    pub fn asked(&self, tenant: i64, reach: &Reach, claims: usize) {
+        let mut tenants = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all: usize = if tenants.contains_key(&tenant) { 0 } else { tenants.values().map(HashMap::len).sum() };
+        if all >= WORKERS {
+            return;
+        }
+        let workers = tenants.entry(tenant).or_default();
+        let name = reach.worker.clone().unwrap_or_default();
+        let key = (reach.namespace.clone(), name);
+        if workers.len() >= OF_A_TENANT && !workers.contains_key(&key) {
+            return;
+        }
+        let worker = workers.entry(key.clone()).or_insert_with(|| Worker {
+            tenant,
+            namespace: key.0,
+            name: key.1,
+            goals: Some(BTreeSet::new()),
+            capabilities: Vec::new(),
+            claims: 0,
+        });
+        worker.claims += claims as u64;
+        if worker.capabilities != reach.capabilities {
+            worker.capabilities.clone_from(&reach.capabilities);
+        }
+        match (&mut worker.goals, &reach.goal) {
+            (Some(goals), Some(goal)) if goals.contains(goal) => {}
+            (Some(goals), Some(goal)) if goals.len() < GOALS => {
+                goals.insert(goal.clone());
+            }
+            (goals, _) => *goals = None,
+        }
+    }
+
+    /// All of them, who are forgotten by that.
+    pub fn take(&self) -> Vec<Worker> {
+        let taken = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        taken.into_values().flat_map(HashMap::into_values).collect()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    fn reach(worker: &str, goal: Option<&str>) -> Reach {
+        Reach {
+            publisher: Some(1),
+            public: true,
+            namespace: "default".to_owned(),
+            goal: goal.map(str::to_owned),
+            worker: Some(worker.to_owned()),
+            capabilities: vec!["gpu".to_owned()],
+        }
+    }
+
+    #[test]
+    fn a_worker_is_remembered_once_with_all_that_it_asks_for() {
+        let seen = Seen::default();
+        seen.asked(1, &reach("ada", Some("mail")), 2);
+        seen.asked(1, &reach("ada", Some("sms")), 1);
+        let workers = seen.take();
+        assert_eq!(workers.len(), 1);
+        assert_eq!(workers[0].goals.clone().unwrap().into_iter().collect::<Vec<_>>(), ["mail", "sms"]);
+        assert_eq!((workers[0].claims, workers[0].capabilities.as_slice()), (3, &["gpu".to_owned()][..]));
+        assert_eq!(seen.take(), []);
+    }
+
+    #[test]
+    fn a_worker_that_asks_for_anything_has_no_goals() {
+        let seen = Seen::default();
+        seen.asked(1, &reach("ada", Some("mail")), 0);
+        seen.asked(1, &reach("ada", None), 0);
+        assert_eq!(seen.take()[0].goals, None);
+    }
+
+    #[test]
+    fn a_tenant_that_makes_up_names_does_not_crowd_others_out() {
+        let seen = Seen::default();
+        for number in 0..2 * WORKERS {
+            seen.asked(1, &reach(&format!("worker-{number}"), None), 0);
+        }
+        seen.asked(2, &reach("ada", None), 0);
+        let workers = seen.take();
+        assert_eq!(workers.iter().filter(|worker| worker.tenant == 1).count(), OF_A_TENANT);
+        assert_eq!(workers.iter().filter(|worker| worker.tenant == 2).count(), 1);
+    }
+}
