@@ -53,6 +53,7 @@ pub async fn purge(state: Shared, request: AdminRequest) -> Result<HttpResponse>
         .transpose()?;
     state.store.admit(&request.admission).await?;
     let purged = state.store.purge(namespace.as_ref().map(Namespace::as_str)).await?;
+    state.metrics.read_bus(&state.store).await?;
     ok(&wire::Purged {
         ok: true,
         purged: wire::PurgedCounts { unfinished: purged.unfinished, finished: purged.finished },

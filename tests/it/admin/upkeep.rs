@@ -82,10 +82,10 @@ async fn a_purge_takes_its_intents_out_of_the_totals() {
     app.db.pass_a_minute().await;
     app.admin().cleanup().await.expect(200);
     let metrics = async || app.admin().get("/metrics").await.text().to_owned();
-    assert!(metrics().await.contains(r#"namespace="east""#));
+    assert!(metrics().await.contains(r#"intents_total{namespace="east""#));
     app.admin().post("/admin/purge", json!({"confirm": true, "namespace": "east"})).await.expect(200);
     let text = metrics().await;
-    assert!(!text.contains(r#"namespace="east""#) && text.contains(r#"namespace="west""#), "{text}");
+    assert!(!text.contains(r#"intents_total{namespace="east""#) && text.contains(r#"intents_total{namespace="west""#), "{text}");
 }
 
 #[tokio::test]
