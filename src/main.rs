@@ -88,7 +88,7 @@ fn read(file: Option<&Path>) -> Result<Config> {
 }
 
 fn serve(config: Config) -> Result<ExitCode> {
-    logging::init(&config.listen.log, config.listen.log_pretty);
+    let _log = logging::init(&config.listen.log, config.listen.log_pretty);
     actix_web::rt::System::new().block_on(async { Server::start(config).await?.run().await })?;
     Ok(ExitCode::SUCCESS)
 }

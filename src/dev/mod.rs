@@ -74,7 +74,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
 }
 
 fn serve(config: Config, began: Instant) -> Result<()> {
-    logging::init(&config.listen.log, config.listen.log_pretty);
+    let _log = logging::init(&config.listen.log, config.listen.log_pretty);
     actix_web::rt::System::new().block_on(async {
         let auth = config.auth.clone();
         let server = Server::start(config).await?;
