@@ -17,7 +17,7 @@ use crate::{
     http::{envelope, meta, routes},
     maintenance,
     store::{Store, connect, connect::keep_session_settings, migrations},
-    telemetry::flow::Flow,
+    telemetry::{flow::Flow, traces::Traces},
 };
 
 /// Before idle connections are closed, busy ones get so long to be told, by an answer, that it was their last. A client that
@@ -48,7 +48,8 @@ impl Server {
     /// When a port is taken or a migration fails.
     pub async fn start(config: Config) -> Result<Self> {
         let pool = config.database.address.pool(config.database.pool_size)?;
-        let store = Store::new(pool, config.limits.intent_ttl, Flow::new()?);
+        let traces = start_traces(&config);
+        let store = Store::new(pool, config.limits.intent_ttl, Flow::new()?, traces);
         let bind = |address: &str| {
             TcpListener::bind(address).map_err(|error| Error::invalid(format!("Cannot listen on {address}: {error}.")))
         };
@@ -110,9 +111,18 @@ impl Server {
             let _ = task.await;
         }
         drop(background);
+        state.store.traces.close().await;
         tracing::info!("stopped");
         ended.map_err(Error::fault)
     }
+}
+
+/// A collector that cannot be used is no reason not to serve.
+fn start_traces(config: &Config) -> Traces {
+    Traces::start(&config.traces, config.database.address.name()).unwrap_or_else(|error| {
+        tracing::warn!(?error, "there are no traces");
+        Traces::default()
+    })
 }
 
 /// Applies what is missing of the schema, and gives the role what sessions need where that cannot be sent with them.
@@ -201,7 +211,12 @@ impl Background {
         let store = || state.store.clone();
         let (for_calendar, for_marks, for_waiting, for_signals) = (store(), store(), store(), store());
         let address = database.session().clone();
-        let watcher = Store::new(database.address.pool(1)?, config.limits.intent_ttl, Arc::clone(&state.store.flow));
+        let watcher = Store::new(
+            database.address.pool(1)?,
+            config.limits.intent_ttl,
+            Arc::clone(&state.store.flow),
+            Traces::default(),
+        );
         Ok(Self(vec![
             actix_web::rt::spawn(async move { for_keys.keys.watch(&watcher).await }),
             actix_web::rt::spawn(async move { for_calendar.watch_calendar().await }),

@@ -18,6 +18,7 @@ use super::{
     Auth, Config, Database, Limits, Listen, Maintenance, Proxy,
     sections::Trusted,
     table::{SETTINGS, Setting},
+    traces,
 };
 use crate::store::connect::Address;
 
@@ -115,7 +116,8 @@ pub fn load_from(file: Option<&Path>, environment: &HashMap<String, String>) -> 
             interval: values.seconds("BUS_CLEANUP_INTERVAL_SECONDS", 1, 3600)?,
             retention_days: values.number("BUS_RETENTION_DAYS", 1, 365)?,
         },
-        shown: values.shown(),
+        traces: traces::read(environment),
+        shown: shown(&values, environment),
     };
     Ok(config)
 }
@@ -228,6 +230,16 @@ fn limits(values: &Values) -> Result<Limits> {
         max_payload: values.number("BUS_MAX_PAYLOAD_BYTES", 1024, 16_777_216)?,
         request_timeout: values.seconds("BUS_REQUEST_TIMEOUT_SECONDS", 1, 300)?,
     })
+}
+
+/// The values in force, without secrets. Of those that are not the bus's own, what is set.
+fn shown(values: &Values, environment: &HashMap<String, String>) -> Vec<(&'static str, String)> {
+    let set = |name: &&&'static str| environment.get(**name).is_some_and(|text| !text.is_empty());
+    let of_traces = traces::NAMES.iter().filter(set).map(|name| {
+        let value = environment.get(*name).filter(|_| !traces::is_secret(name));
+        (*name, value.map_or_else(|| "(set, not shown)".to_owned(), String::clone))
+    });
+    values.shown().into_iter().chain(of_traces).collect()
 }
 
 /// The settings as text, by name.

@@ -3,12 +3,14 @@
 mod load;
 pub mod sections;
 pub mod table;
+pub mod traces;
 
 use std::fmt;
 
 pub use self::{
     load::{ConfigError, environment, listens_at, load, load_from, root_key},
     sections::{Auth, Database, Limits, Listen, Maintenance, Proxy},
+    traces::Traces,
 };
 
 /// The settings of one replica, read and validated.
@@ -26,6 +28,8 @@ pub struct Config {
     pub limits: Limits,
     /// What runs in the background.
     pub maintenance: Maintenance,
+    /// Where traces go.
+    pub traces: Traces,
     /// The values as they were read, by name, for `serve --check`; secrets are replaced.
     shown: Vec<(&'static str, String)>,
 }

@@ -6,3 +6,4 @@ pub mod intent;
 pub mod lanes;
 pub mod names;
 pub mod retry;
+pub mod trace;

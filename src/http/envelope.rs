@@ -4,7 +4,7 @@
 use std::{net::IpAddr, time::Instant};
 
 use actix_web::{
-    Error as ActixError, ResponseError,
+    Error as ActixError, HttpMessage, ResponseError,
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
     http::{
@@ -18,14 +18,22 @@ use actix_web::{
     web::Data,
 };
 use intent_bus_protocol::{generation::Declared, headers, names::is_request_id};
+use opentelemetry::{Context, context::FutureExt};
 use uuid::Uuid;
 
-use super::{error::Cause, routes};
+use super::{auth::Who, error::Refused, routes};
 use crate::{
     app::State,
     config::sections::Trusted,
     error::{Error, ErrorCode, Result},
+    telemetry::{
+        logging::REQUESTS,
+        traces::requests::{Answered, end_request, trace_id, trace_parent},
+    },
 };
+
+/// Seconds after which a request is slow.
+const SLOW: f64 = 1.0;
 
 /// The middleware around all routes.
 ///
@@ -44,22 +52,43 @@ pub async fn wrap(
 
     // Ends with this future, also if the client has hung up.
     let _under_way = state.clone().map(UnderWay::begin);
+    let span = state.as_deref().and_then(|state| begin_span(&request, state));
     let checked = state.as_deref().map_or(Ok(()), |state| check(&request, state));
-    let mut answer = match checked {
-        Ok(()) => next.call(request).await?.map_into_left_body(),
-        Err(error) => request.into_response(error.error_response()).map_into_right_body(),
+    let mut answer = match (checked, &span) {
+        (Ok(()), None) => next.call(request).await?.map_into_left_body(),
+        (Ok(()), Some(span)) => next.call(request).with_context(span.clone()).await?.map_into_left_body(),
+        (Err(error), _) => request.into_response(error.error_response()).map_into_right_body(),
     };
 
     let Some(state) = state else { return Ok(answer) };
-    let route = answer.request().match_pattern().unwrap_or_else(|| "unknown".to_owned());
-    let status = answer.status();
-    let cause = answer.response().extensions().get::<Cause>().map(|cause| cause.0.clone());
+    let route = answer.request().match_pattern();
     let version = Declared::parse(declared.as_deref(), state.auth.protocol).answer_version();
     put_headers(&mut answer, &id, version, &state);
+    let known = Answered {
+        method: method_label(&method),
+        route: route.as_deref(),
+        status: answer.status().as_u16(),
+        error: answer.response().extensions().get::<Refused>().map(|refused| refused.code.as_str()),
+        request_id: &id,
+        tenant: answer.request().extensions().get::<Who>().and_then(|who| who.tenant()),
+    };
     let seconds = began.elapsed().as_secs_f64();
-    state.metrics.answered(method_label(&method), &route, status.as_u16(), seconds);
-    log(&method, &route, status, seconds, &id, cause.as_deref());
+    state.metrics.answered(known.method, known.route.unwrap_or("unknown"), known.status, seconds);
+    log(&known, &answer, seconds, span.as_ref());
+    if let Some(span) = &span {
+        end_request(span, &known);
+    }
     Ok(answer)
+}
+
+/// Begins the span of a request. Probes have none: they come every few seconds and tell nothing.
+fn begin_span(request: &ServiceRequest, state: &State) -> Option<Context> {
+    if !state.store.traces.are_on() || routes::is_probe(request.path()) {
+        return None;
+    }
+    let peer = request.peer_addr().map(|address| address.ip());
+    let https = came_by_https(request.headers(), peer, &state.proxy.trusted);
+    state.store.traces.begin_request(method_label(request.method()), https, request.headers())
 }
 
 /// A request that is being served.
@@ -151,11 +180,36 @@ fn put_headers<B>(answer: &mut ServiceResponse<B>, id: &str, version: &'static s
     }
 }
 
-fn log(method: &Method, route: &str, status: StatusCode, seconds: f64, id: &str, cause: Option<&str>) {
-    let (status, method, cause) = (status.as_u16(), method.as_str(), cause.unwrap_or_default());
+/// A claim that may wait for work: it is no sign of trouble if it takes long.
+pub(super) struct Waits;
+
+/// One line for each request. What is no error of the bus is told where somebody is refused or waits for long; everything else
+/// only to those who ask for it.
+fn log<B>(known: &Answered<'_>, answer: &ServiceResponse<B>, seconds: f64, span: Option<&Context>) {
+    let Answered { method, route, status, error, request_id, .. } = *known;
+    let route = route.unwrap_or("unknown");
+    let extensions = answer.response().extensions();
+    let slow = seconds >= SLOW && extensions.get::<Waits>().is_none();
+    let cause = extensions.get::<Refused>().and_then(|refused| refused.cause.as_deref());
+    let trace_id = || match span {
+        Some(span) => trace_id(span),
+        None => trace_parent(answer.request().headers()).map(|parent| parent.trace_id()),
+    };
+    let caller = || answer.request().extensions().get::<Who>().map(ToString::to_string);
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(
+                target: REQUESTS,
+                method, route, status, seconds, request_id, trace_id = trace_id(), caller = caller(), error, cause,
+                "request"
+            )
+        };
+    }
     match status {
-        500 => tracing::error!(method, route, status, seconds, request_id = id, cause, "request"),
-        501.. => tracing::warn!(method, route, status, seconds, request_id = id, cause, "request"),
-        _ => tracing::debug!(method, route, status, seconds, request_id = id, cause, "request"),
+        500 => line!(error),
+        501.. => line!(warn),
+        401 | 403 | 429 => line!(info),
+        _ if slow => line!(info),
+        _ => line!(debug),
     }
 }

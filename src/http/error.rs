@@ -12,8 +12,14 @@ use serde_json::json;
 
 use crate::error::{Error, ErrorCode};
 
-/// What the log shall have of an error, left with the answer for the log line.
-pub(super) struct Cause(pub String);
+/// An error as the log line and the span have it, left with the answer for them.
+#[derive(Debug, Clone)]
+pub(super) struct Refused {
+    /// Its code.
+    pub(super) code: ErrorCode,
+    /// What only the log may see.
+    pub(super) cause: Option<String>,
+}
 
 impl ResponseError for Error {
     fn status_code(&self) -> StatusCode {
@@ -32,9 +38,7 @@ impl ResponseError for Error {
         }
         let body = json!({"error": {"code": self.code().as_str(), "message": self.message()}});
         let mut answer = answer.body(body.to_string());
-        if let Some(cause) = self.internal() {
-            answer.extensions_mut().insert(Cause(cause));
-        }
+        answer.extensions_mut().insert(Refused { code: self.code(), cause: self.internal() });
         answer
     }
 }

@@ -1,11 +1,11 @@
 //! Letting requests in: their nonces and their tenants' rate limits, in the transaction of what they do.
 
-use deadpool_postgres::Object;
 use tokio_postgres::{Row, types::ToSql};
 use uuid::Uuid;
 
 use super::{
     Store, Tx,
+    session::{Client, Session, Traced},
     statements::{self, Admitting},
 };
 use crate::error::{Error, ErrorCode, Result};
@@ -134,11 +134,7 @@ impl Admission {
     }
 
     /// Why this request was not let in, as its sender is told.
-    pub(super) async fn refusal(
-        &self,
-        verdict: Verdict,
-        client: &impl deadpool_postgres::GenericClient,
-    ) -> Result<Refusal> {
+    pub(super) async fn refusal(&self, verdict: Verdict, client: &Traced<impl Client>) -> Result<Refusal> {
         match verdict {
             Verdict::Stale => Ok(Refusal::Stale),
             Verdict::Replayed => Ok(Refusal::Replayed),
@@ -159,12 +155,12 @@ impl Admission {
 /// Runs one of the statements that let requests in: that of this moment, or if it was not its time, that for any.
 pub(super) async fn run(
     store: &Store,
-    client: &Object,
+    client: &Session,
     which: impl Fn(&Admitting) -> &str,
     parameters: &[&(dyn ToSql + Sync)],
 ) -> std::result::Result<Vec<Row>, tokio_postgres::Error> {
     if let Some(statements) = store.calendar.statements() {
-        let statement = client.prepare_cached(which(&statements)).await?;
+        let statement = client.prepare_made(which(&statements), which(&statements::AT_ANY_TIME)).await?;
         let rows = client.query(&statement, parameters).await?;
         let verdicts: Vec<i16> = rows.first().map_or(Ok(Vec::new()), |row| row.try_get("verdicts"))?;
         if verdicts.first() != Some(&Verdict::NOT_NOW) {
@@ -178,7 +174,7 @@ pub(super) async fn run(
 /// Prepares what [`run`] will run.
 pub(super) async fn prepare(
     store: &Store,
-    client: &Object,
+    client: &Session,
     which: impl Fn(&Admitting) -> &str,
 ) -> std::result::Result<(), tokio_postgres::Error> {
     if let Some(statements) = store.calendar.statements() {

@@ -11,16 +11,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use deadpool_postgres::Object;
 use futures_util::future::{BoxFuture, join_all};
+use opentelemetry::{context::FutureExt, trace::SpanContext};
 use tokio::{
     runtime::Handle,
     sync::{Notify, oneshot},
 };
 use uuid::Uuid;
 
-use super::{Store, transaction::PATIENCE};
-use crate::error::{Error, Result};
+use super::{Store, session::Session, transaction::PATIENCE};
+use crate::{
+    error::{Error, Result},
+    telemetry::traces::statements::end_flight,
+};
 
 /// Rows that one flight carries at most, but for a single request that brings more.
 const FLIGHT_ITEMS: usize = 1000;
@@ -52,6 +55,9 @@ pub(super) trait Coalesced: Sized + Send + Sync + 'static {
     /// Its name in metrics.
     const KIND: &'static str;
 
+    /// The name of its flights in traces.
+    const FLIGHT: &'static str;
+
     /// What each request gets back.
     type Answer: Send + 'static;
 
@@ -70,7 +76,7 @@ pub(super) trait Coalesced: Sized + Send + Sync + 'static {
     /// Serves them, each with an answer of its own, in their order. `again`: an earlier try may have been committed.
     fn attempt<'a>(
         store: &'a Store,
-        client: &'a Object,
+        client: &'a Session,
         requests: &'a [&'a Self],
         again: bool,
     ) -> BoxFuture<'a, std::result::Result<Vec<Result<Self::Answer>>, Failure>>;
@@ -93,6 +99,15 @@ pub(super) enum Failure {
 }
 
 impl Failure {
+    /// For traces.
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Refused(_) => "refused",
+            Self::Lost => "lost",
+            Self::Away(_) => "away",
+        }
+    }
+
     /// As an error, for what is not tried again.
     pub(super) fn into_error(self) -> Error {
         match self {
@@ -117,6 +132,8 @@ impl From<tokio_postgres::Error> for Failure {
 /// A request and the way back to whoever waits for its answer.
 struct Job<R: Coalesced> {
     request: R,
+    /// The span of whoever asks, if it is recorded.
+    asked_in: Option<SpanContext>,
     answer: oneshot::Sender<Result<R::Answer>>,
 }
 
@@ -157,9 +174,10 @@ impl<R: Coalesced> Coalescer<R> {
     /// Puts a request in and waits for its answer.
     pub(super) async fn ask(self: &Arc<Self>, store: &Store, request: R) -> Result<R::Answer> {
         let (answer, answered) = oneshot::channel();
+        let asked_in = store.traces.current();
         let (takes_off, enough) = {
             let mut queue = self.lock();
-            let takes_off = queue.push(Job { request, answer })?;
+            let takes_off = queue.push(Job { request, asked_in, answer })?;
             (takes_off, queue.is_enough())
         };
         if enough {
@@ -300,12 +318,15 @@ impl<R: Coalesced> Queue<R> {
 fn settle<R: Coalesced>(store: &Store, jobs: Vec<Job<R>>) -> BoxFuture<'_, ()> {
     Box::pin(async move {
         let requests: Vec<&R> = jobs.iter().map(|job| &job.request).collect();
-        let mut outcome = attempt(store, &requests, false).await;
-        if matches!(outcome, Err(Failure::Lost)) {
-            let count = requests.len();
-            tracing::warn!(count, "an answer was lost; the requests are looked up and, if need be, done again");
-            outcome = attempt(store, &requests, true).await;
-        }
+        let asked_in = jobs.iter().filter_map(|job| job.asked_in.as_ref());
+        let outcome = match store.traces.begin_flight(R::FLIGHT, jobs.len(), asked_in) {
+            None => attempt_twice(store, &requests).await,
+            Some(span) => {
+                let outcome = attempt_twice(store, &requests).with_context(span.clone()).await;
+                end_flight(&span, outcome.as_ref().err().map(Failure::name));
+                outcome
+            }
+        };
         drop(requests);
         match outcome {
             Ok(answers) => {
@@ -331,6 +352,20 @@ fn settle<R: Coalesced>(store: &Store, jobs: Vec<Job<R>>) -> BoxFuture<'_, ()> {
     })
 }
 
+/// One try, and another if the answer to the first is lost.
+async fn attempt_twice<R: Coalesced>(
+    store: &Store,
+    requests: &[&R],
+) -> std::result::Result<Vec<Result<R::Answer>>, Failure> {
+    let outcome = attempt(store, requests, false).await;
+    if !matches!(outcome, Err(Failure::Lost)) {
+        return outcome;
+    }
+    let count = requests.len();
+    tracing::warn!(count, "an answer was lost; the requests are looked up and, if need be, done again");
+    attempt(store, requests, true).await
+}
+
 fn busy<R: Coalesced>(jobs: Vec<Job<R>>, why: &str) {
     for job in jobs {
         let _ = job.answer.send(Err(Error::busy(why)));
@@ -348,6 +383,6 @@ async fn attempt<R: Coalesced>(
     if let Ok(outcome) = tokio::time::timeout(patience, R::attempt(store, &client, requests, again)).await {
         return outcome;
     }
-    drop(Object::take(client));
+    client.give_up();
     Err(Failure::Lost)
 }

@@ -11,10 +11,17 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
 };
 use tokio::{runtime::Handle, task::JoinHandle};
-use tokio_postgres::{Client, Config, Connection, Socket, config::SslMode, tls::MakeTlsConnect};
+use tokio_postgres::{
+    Client, Config, Connection, Socket,
+    config::{Host, SslMode},
+    tls::MakeTlsConnect,
+};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    telemetry::traces::DatabaseName,
+};
 
 /// Waiting for a connection of the pool, or for a new one, in seconds. After that the request is answered `database_busy`.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -100,6 +107,20 @@ impl Address {
         }
         let tls = MakeRustlsConnect::new(tls(verify, roots.as_deref())?);
         Ok(Self { config, tls })
+    }
+
+    /// As spans name it.
+    #[must_use]
+    pub fn name(&self) -> DatabaseName {
+        let host = self.config.get_hosts().first().map(|host| match host {
+            Host::Tcp(host) => host.clone(),
+            Host::Unix(folder) => folder.display().to_string(),
+        });
+        DatabaseName {
+            name: self.config.get_dbname().map(str::to_owned),
+            host,
+            port: self.config.get_ports().first().copied(),
+        }
     }
 
     /// A connection that the caller drives.

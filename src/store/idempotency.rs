@@ -1,9 +1,12 @@
 //! Idempotency keys: the first request that uses one decides what it means; a repeat gets the first answer again.
 
-use deadpool_postgres::GenericClient;
 use uuid::Uuid;
 
-use super::{Tx, statements};
+use super::{
+    Tx,
+    session::{Client, Traced},
+    statements,
+};
 use crate::error::{Error, ErrorCode, Result};
 
 /// An idempotency key with the request that it stands for.
@@ -41,7 +44,7 @@ impl Idempotency {
     }
 
     /// What the key was used for: what the first answer named, or the clash. The key has to be used.
-    pub(super) async fn find(&self, client: &impl GenericClient) -> Result<Result<Option<Uuid>>> {
+    pub(super) async fn find(&self, client: &Traced<impl Client>) -> Result<Result<Option<Uuid>>> {
         let statement = client.prepare_cached(statements::IDEMPOTENCY_FIND).await?;
         let row = client
             .query_opt(&statement, &[&self.key])

@@ -1,10 +1,14 @@
 //! Tenants' keys: made, found, revoked. Only their hashes are stored.
 
-use deadpool_postgres::GenericClient;
-
 use crate::{
     error::{Error, Result},
-    store::{Store, admission::Admission, statements, transaction::in_time},
+    store::{
+        Store,
+        admission::Admission,
+        session::{Client, Traced},
+        statements,
+        transaction::in_time,
+    },
 };
 
 /// What a valid key stands for.
@@ -122,7 +126,7 @@ impl Store {
     }
 }
 
-async fn find(client: &impl GenericClient, hash: &[u8; 32]) -> Result<Option<Key>> {
+async fn find(client: &Traced<impl Client>, hash: &[u8; 32]) -> Result<Option<Key>> {
     let statement = client.prepare_cached(statements::KEY_FIND).await?;
     let row = client.query_opt(&statement, &[&&hash[..]]).await?;
     row.map(|row| {

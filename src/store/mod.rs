@@ -22,6 +22,7 @@ pub mod partitions;
 pub mod pauses;
 pub mod pulse;
 pub mod rings;
+pub mod session;
 mod signals;
 pub mod statements;
 pub mod totals;
@@ -31,7 +32,7 @@ pub mod workers;
 
 use std::sync::Arc;
 
-use deadpool_postgres::{Object, Pool};
+use deadpool_postgres::Pool;
 use tokio::runtime::Handle;
 
 use self::{
@@ -41,6 +42,7 @@ use self::{
     lanes_in_use::LanesInUse,
     marks::Marks,
     pauses::Pauses,
+    session::Session,
     signals::Signals,
     waiters::Waiters,
     workers::Seen,
@@ -48,7 +50,7 @@ use self::{
 pub use self::{connect::connect, transaction::Tx};
 use crate::{
     error::{Error, Result},
-    telemetry::flow::Flow,
+    telemetry::{flow::Flow, traces::Traces},
 };
 
 /// What a transaction of maintenance or of an operator sets before it reads a whole table: the sessions of the pool are set
@@ -75,6 +77,8 @@ pub struct Inner {
     waiters: Waiters,
     /// What becomes of intents.
     pub flow: Arc<Flow>,
+    /// Where spans go.
+    pub traces: Traces,
     /// What is paused.
     pub pauses: Pauses,
     /// Who has asked for work of late.
@@ -96,7 +100,7 @@ impl Store {
     /// # Panics
     /// Outside a runtime.
     #[must_use]
-    pub fn new(pool: Pool, intent_ttl: f64, flow: Arc<Flow>) -> Self {
+    pub fn new(pool: Pool, intent_ttl: f64, flow: Arc<Flow>, traces: Traces) -> Self {
         let runtime = Handle::current();
         Self(Arc::new(Inner {
             pool,
@@ -110,6 +114,7 @@ impl Store {
             signals: Signals::default(),
             waiters: Waiters::default(),
             flow,
+            traces,
             pauses: Pauses::default(),
             workers: Seen::default(),
         }))
@@ -119,8 +124,9 @@ impl Store {
     ///
     /// # Errors
     /// `database_busy` when none is free in time or the database is away.
-    pub async fn client(&self) -> Result<Object> {
-        self.pool.get().await.map_err(Error::busy)
+    pub async fn client(&self) -> Result<Session> {
+        let client = self.pool.get().await.map_err(Error::busy)?;
+        Ok(Session::new(client, self.traces.clone()))
     }
 
     /// Answers the claims that wait, and lets none wait any more: the replica is about to stop.
@@ -167,7 +173,7 @@ impl Store {
     /// # Errors
     /// `database_busy` when it is away or its schema is not there.
     pub async fn has_schema(&self) -> Result<()> {
-        if transaction::in_time(async { migrations::pending(&*self.client().await?).await }).await? {
+        if transaction::in_time(async { migrations::pending(self.client().await?.untraced()).await }).await? {
             return Err(Error::busy("the schema is not there or not up to date"));
         }
         Ok(())

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use deadpool_postgres::Client;
 use tokio_postgres::error::SqlState;
 
-use super::{Store, WHOLE_TABLE, statements};
+use super::{Store, WHOLE_TABLE, session::Session, statements};
 use crate::error::{Error, Result};
 
 /// Days for which partitions are made ahead, so that a bus whose maintenance fails for a week still takes intents.
@@ -96,7 +95,7 @@ impl Store {
     }
 }
 
-async fn ensure(client: &Client, parent: Parent) -> Result<u64> {
+async fn ensure(client: &Session, parent: Parent) -> Result<u64> {
     let statement = client.prepare_cached(statements::PARTITION_DAYS).await?;
     let row = client.query_one(&statement, &[&parent.name()]).await?;
     let have: BTreeSet<String> = row.try_get::<_, Vec<String>>("days")?.into_iter().collect();
@@ -142,7 +141,7 @@ async fn ensure(client: &Client, parent: Parent) -> Result<u64> {
     Ok(made)
 }
 
-async fn older_than(client: &Client, parent: Parent, days: i32) -> Result<Vec<Day>> {
+async fn older_than(client: &Session, parent: Parent, days: i32) -> Result<Vec<Day>> {
     let statement = client.prepare_cached(statements::PARTITION_DAYS).await?;
     let row = client.query_one(&statement, &[&parent.name()]).await?;
     let have: Vec<String> = row.try_get("days")?;
@@ -153,7 +152,7 @@ async fn older_than(client: &Client, parent: Parent, days: i32) -> Result<Vec<Da
 }
 
 /// False: somebody uses the parent; the next pass tries again.
-async fn drop_partition(client: &Client, parent: Parent, day: &Day) -> Result<bool> {
+async fn drop_partition(client: &Session, parent: Parent, day: &Day) -> Result<bool> {
     let name = parent.name();
     let dropped = client
         .batch_execute(&format!(

@@ -2,12 +2,12 @@
 
 use std::{cell::Cell, time::Duration};
 
-use deadpool_postgres::{Object, Transaction};
 use tokio_postgres::error::SqlState;
 
 use super::{
     Store,
     admission::{Admission, Refusal},
+    session::{Session, Transaction},
 };
 use crate::error::{Error, ErrorCode, Result};
 
@@ -77,14 +77,14 @@ impl Store {
         if let Ok(done) = tokio::time::timeout(PATIENCE, attempt).await {
             return done;
         }
-        drop(Object::take(client));
+        client.give_up();
         if committing.get() { Ok(None) } else { Err(Error::busy("the database does not answer")) }
     }
 
     /// One try. `None`: the answer to COMMIT was lost.
     async fn attempt<T>(
         &self,
-        client: &mut Object,
+        client: &mut Session,
         admission: &Admission,
         again: bool,
         committing: &Cell<bool>,

@@ -1,5 +1,7 @@
-//! What a replica tells of itself: log lines and metrics.
+//! What a replica tells of itself: log lines, metrics, traces.
 
+pub mod events;
 pub mod flow;
 pub mod logging;
 pub mod metrics;
+pub mod traces;

@@ -4,21 +4,42 @@
 use serde_json::json;
 
 use crate::support::{
-    TestDb,
+    Collector, TestDb,
     app::{ADMIN, METRICS, PASSWORD, ROOT},
+    collector::Manner,
     process::Replica,
 };
 
 #[tokio::test]
 async fn neither_the_log_nor_an_operator_gets_to_see_a_secret() {
     let db = TestDb::create().await;
-    let mut replica = Replica::start(&db, &[("BUS_LOG", "trace"), ("BUS_CLEANUP_INTERVAL_SECONDS", "1")]);
+    let collector = Collector::grpc(Manner::Takes).await;
+    let mut replica = Replica::start(
+        &db,
+        &collector.settings_with(&[
+            // What the libraries say, too, though nobody hears it who does not name them.
+            ("BUS_LOG", "trace,actix_http=trace,h2=trace,hyper=trace,hyper_util=trace,rustls=trace,tonic=trace,tower=trace,tokio_postgres=trace"),
+            ("BUS_CLEANUP_INTERVAL_SECONDS", "1"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20header-canary,x-tenant=header-canary"),
+        ]),
+    );
     let (root, admin) = (replica.root(), replica.admin());
     let made = admin.generate_key("alice").await.expect(201);
     let alice = replica.nobody().key(made["api_key"].as_str().unwrap()).signing();
     let mut secrets: Vec<String> = [ROOT, ADMIN, PASSWORD, METRICS].map(str::to_owned).to_vec();
     secrets.push(alice.api_key()[3..].to_owned());
-    for canary in ["payload", "reward", "result", "value", "idempotency", "reason-of-nobody"] {
+    for canary in [
+        "payload",
+        "reward",
+        "result",
+        "value",
+        "idempotency",
+        "reason-of-nobody",
+        "header",
+        "bearer",
+        "cookie",
+        "publisher",
+    ] {
         secrets.push(format!("{canary}-canary"));
     }
     for goal in ["done", "dead", "held"] {
@@ -41,8 +62,17 @@ async fn neither_the_log_nor_an_operator_gets_to_see_a_secret() {
     db.batch("ALTER TABLE gone RENAME TO key_values").await;
     replica.nobody().with("x-admin-token", "payload-canary").get("/admin/dead").await.refused(401, "unauthorized");
     root.get("/admin/dead").await.expect(200);
+    for (name, value) in [("authorization", "Bearer bearer-canary"), ("cookie", "session=cookie-canary")] {
+        replica.nobody().with(name, value).get("/metrics").await.refused(401, "unauthorized");
+    }
+    alice.post("/claim?publisher=tk_publisher-canary", "").await.refused(403, "forbidden");
+    // The last, so that no span comes after it.
+    admin.get("/admin/intents/none").await.refused(404, "not_found");
+    collector.span("GET /admin/intents/{id}").await;
 
-    let mut seen = Vec::new();
+    let mut seen: Vec<(String, String)> =
+        collector.spans().into_iter().map(|span| (format!("the span {}", span.name), span.whole)).collect();
+    assert!(seen.len() > 20, "{seen:#?}");
     for path in ["/admin/dashboard", "/admin/dead", "/metrics", "/openapi.json", "/readyz"] {
         seen.push((path.to_owned(), admin.get(path).await.text().to_owned()));
     }

@@ -29,5 +29,8 @@ pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// The admin's secret.
 pub const ADMIN_TOKEN: &str = "x-admin-token";
 
+/// W3C Trace Context: the trace that a publication belongs to; on the answer to a claim, that of the intent.
+pub const TRACEPARENT: &str = "traceparent";
+
 /// A name for one request in logs and answers: the client's if [`crate::names::is_request_id`], else a new one.
 pub const REQUEST_ID: &str = "x-request-id";

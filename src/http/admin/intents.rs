@@ -7,6 +7,7 @@ use crate::{
     domain::intent::State,
     error::{Error, Result},
     http::{Shared, auth::AdminRequest, intents::status_of, ok, target},
+    telemetry::events::operated,
 };
 
 /// Shows an intent to an operator.
@@ -46,6 +47,7 @@ pub async fn show(state: Shared, http: HttpRequest, request: AdminRequest) -> Re
 pub async fn cancel(state: Shared, http: HttpRequest, request: AdminRequest) -> Result<HttpResponse> {
     let id = target::intent_id(&http)?;
     state.store.cancel(&request.admission, id).await?;
+    operated("cancelled", id);
     ok(&wire::Failed { ok: true, id: id.to_string(), status: State::Dead.as_str().to_owned() })
 }
 
@@ -64,5 +66,6 @@ pub async fn cancel(state: Shared, http: HttpRequest, request: AdminRequest) -> 
 pub async fn retry(state: Shared, http: HttpRequest, request: AdminRequest) -> Result<HttpResponse> {
     let id = target::intent_id(&http)?;
     state.store.retry(&request.admission, id).await?;
+    operated("retried", id);
     ok(&wire::Failed { ok: true, id: id.to_string(), status: State::Open.as_str().to_owned() })
 }

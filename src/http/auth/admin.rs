@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use intent_bus_protocol::headers;
 
-use super::{client, header, is_secret, signature};
+use super::{Who, client, header, is_secret, signature};
 use crate::{
     app::State,
     error::{Error, ErrorCode, Result},
@@ -58,6 +58,7 @@ async fn authenticate(request: &HttpRequest, payload: &mut Payload) -> Result<Ad
     }
     let key = header(request, headers::API_KEY).ok_or_else(unauthorized)?;
     let caller = client::find_caller(state, key).await?.ok_or_else(unauthorized)?;
+    Who::from(&caller).note(request);
     let generation = client::declared(request, state).generation();
     if !(caller.is_root() && generation.root_key_is_admin()) {
         return Err(Error::forbidden("This needs X-Admin-Token, or under protocol 1.1 the root key."));
@@ -78,6 +79,7 @@ async fn with_body(
     state: &State,
     admission: Admission,
 ) -> Result<AdminRequest> {
+    Who::Operator.note(request);
     let body = body::read(request.headers(), payload, BODY_MAX, state.limits.request_timeout).await?;
     Ok(AdminRequest { admission, body })
 }

@@ -9,7 +9,7 @@ use intent_bus_protocol::{
 };
 use subtle::ConstantTimeEq;
 
-use super::{header, signature};
+use super::{Who, header, signature};
 use crate::{
     app::State,
     domain::hash::{hash128, key_hash},
@@ -139,6 +139,9 @@ async fn authenticate(request: &HttpRequest, payload: &mut Payload) -> Result<Cl
         .filter(|key| !key.is_empty())
         .ok_or_else(|| Error::new(ErrorCode::Unauthorized, "Send your API key in the header X-API-KEY."))?;
     let caller = find_caller(state, key).await?;
+    if let Some(caller) = &caller {
+        Who::from(caller).note(request);
+    }
     let body = match caller {
         Some(_) => {
             let most = state.limits.max_body(routes::takes_many(request.path()));

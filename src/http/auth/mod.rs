@@ -4,6 +4,7 @@
 mod admin;
 mod client;
 mod signature;
+mod who;
 
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
@@ -12,6 +13,7 @@ pub(super) use self::client::IDEMPOTENCY_KEY_MAX;
 pub use self::{
     admin::{AdminRequest, MetricsReader},
     client::{Caller, ClientRequest},
+    who::Who,
 };
 
 /// Whether what was presented is the secret, in a time that does not depend on how much of it is right.

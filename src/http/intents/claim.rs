@@ -23,11 +23,13 @@ use crate::{
     http::{
         Shared,
         auth::{Caller, ClientRequest},
+        envelope::Waits,
         ok,
         openapi::{ClaimAnswer, ClaimHeaders, ClaimQuery},
         target::Query,
     },
     store::intents::claim::Claim,
+    telemetry::traces::messages::Operation,
 };
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
@@ -80,7 +82,10 @@ pub async fn claim(state: Shared, http: HttpRequest, request: ClientRequest) -> 
         // Seen while it waits.
         state.store.workers.asked(request.caller.tenant, &reach, 0);
     }
-    let leases = state.store.claim_waiting(claim, wait).await?;
+    let span = state.store.traces.begin(Operation::Claim);
+    span.worker(reach.worker.as_deref());
+    let leases = span.around(state.store.claim_waiting(claim, wait)).await?;
+    span.received(leases.iter().map(|lease| &lease.claimed), limit.is_some());
     state.store.workers.asked(request.caller.tenant, &reach, leases.len());
     let mut intents = Vec::with_capacity(leases.len());
     for lease in leases {
@@ -90,12 +95,25 @@ pub async fn claim(state: Shared, http: HttpRequest, request: ClientRequest) -> 
     }
     let mut answer = match (limit, intents.len()) {
         (_, 0) => HttpResponse::NoContent().insert_header((RETRY_AFTER, state.store.seconds_between_claims())).finish(),
-        (None, _) => ok(&intents.swap_remove(0))?,
+        (None, _) => one(&intents.swap_remove(0))?,
         (Some(_), _) => ok(&wire::ClaimedMany { intents })?,
     };
+    if !wait.is_zero() {
+        answer.extensions_mut().insert(Waits);
+    }
     if preferred {
         let applied = format!("wait={}", wait.as_secs());
         answer.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_str(&applied).map_err(Error::fault)?);
+    }
+    Ok(answer)
+}
+
+/// The answer with one intent, whose trace is in its header, too.
+fn one(intent: &wire::Claimed) -> Result<HttpResponse> {
+    let mut answer = ok(intent)?;
+    if let Some(traceparent) = &intent.traceparent {
+        let value = HeaderValue::from_str(traceparent).map_err(Error::fault)?;
+        answer.headers_mut().insert(HeaderName::from_static(headers::TRACEPARENT), value);
     }
     Ok(answer)
 }
@@ -147,6 +165,7 @@ fn claimed(claimed: Claimed, token: ClaimToken, lease: u32) -> Result<wire::Clai
         required_capability: claimed.required_capability,
         claim_token: token.reveal(),
         claim_timeout: i32::try_from(lease).map_err(Error::fault)?,
+        traceparent: claimed.traceparent,
     })
 }
 

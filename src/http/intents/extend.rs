@@ -7,6 +7,7 @@ use super::finish;
 use crate::{
     error::{Error, Result},
     http::{Shared, auth::ClientRequest, body::integer, ok, openapi::ExtendBody},
+    telemetry::traces::messages::Operation,
 };
 
 /// Moves the end of a lease.
@@ -28,6 +29,9 @@ pub async fn extend(state: Shared, http: HttpRequest, request: ClientRequest) ->
     let (claim, body) = finish::read(&http, &request)?;
     let seconds =
         integer(body.seconds, "seconds", limits::EXTEND)?.ok_or_else(|| Error::invalid("seconds is missing."))?;
-    state.store.extend(&request.admission, claim, f64::from(seconds)).await?;
+    let span = state.store.traces.begin(Operation::Extend);
+    span.id(claim.id);
+    let settled = span.around(state.store.extend(&request.admission, claim, f64::from(seconds))).await?;
+    span.settled([&settled].into_iter());
     ok(&wire::Extended { ok: true, id: claim.id.to_string(), extended_by: seconds })
 }

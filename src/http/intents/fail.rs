@@ -14,6 +14,7 @@ use crate::{
         ok,
         openapi::FailBody,
     },
+    telemetry::traces::messages::Operation,
 };
 
 /// Reports a failed attempt.
@@ -34,8 +35,12 @@ use crate::{
 pub async fn fail(state: Shared, http: HttpRequest, request: ClientRequest) -> Result<HttpResponse> {
     let (claim, body) = finish::read(&http, &request)?;
     let generation = request.generation();
-    let next = one(state.store.fail(&request.admission, &[(claim, reason(&body))], generation).await?)?;
-    ok(&answer(claim.id.to_string(), next, generation))
+    let span = state.store.traces.begin(Operation::Fail);
+    span.id(claim.id);
+    let claims = [(claim, reason(&body))];
+    let failed = span.around(async { one(state.store.fail(&request.admission, &claims, generation).await?) }).await?;
+    span.settled([&failed.settled].into_iter());
+    ok(&answer(claim.id.to_string(), failed.state, generation))
 }
 
 /// Why, as it is kept.

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     error::Result,
     http::{Shared, auth::ClientRequest, ok, openapi::FailManyBody},
+    telemetry::traces::messages::Operation,
 };
 
 /// Reports failed attempts, each with an outcome of its own.
@@ -41,13 +42,18 @@ pub async fn fail_many(state: Shared, request: ClientRequest) -> Result<HttpResp
         outcomes.push(held.map(|(claim, body)| claims.push((claim, reason(&body)))));
         ids.push(id);
     }
-    let mut answers = state.store.fail(&request.admission, &claims, generation).await?.into_iter();
+    let span = state.store.traces.begin(Operation::Fail);
+    span.count(claims.len());
+    let answers = span.around(state.store.fail(&request.admission, &claims, generation)).await?;
+    span.settled(answers.iter().flatten().map(|failed| &failed.settled));
+    span.refused(answers.iter().filter(|answer| answer.is_err()).count());
+    let mut answers = answers.into_iter();
     let outcomes = outcomes.into_iter().map(|read| read.and_then(|()| super::next(&mut answers)));
     let outcomes = ids
         .into_iter()
         .zip(outcomes)
         .map(|(id, outcome)| match outcome {
-            Ok(state) => wire::FailOutcome::Failed(answer(id, state, generation)),
+            Ok(failed) => wire::FailOutcome::Failed(answer(id, failed.state, generation)),
             Err(error) => wire::FailOutcome::Refused(wire::NotFinished { id, error: detail(&error) }),
         })
         .collect();

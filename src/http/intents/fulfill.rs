@@ -15,6 +15,7 @@ use crate::{
         openapi::FulfillBody,
     },
     store::intents::fulfill::Fulfill,
+    telemetry::traces::messages::Operation,
 };
 
 /// Fulfils an intent.
@@ -35,7 +36,11 @@ use crate::{
 pub async fn fulfill(state: Shared, http: HttpRequest, request: ClientRequest) -> Result<HttpResponse> {
     let (claim, body) = finish::read(&http, &request)?;
     let result = result(&body, state.limits.max_payload)?;
-    one(state.store.fulfill(Fulfill { admission: request.admission.clone(), claims: vec![(claim, result)] }).await?)?;
+    let span = state.store.traces.begin(Operation::Fulfill);
+    span.id(claim.id);
+    let fulfill = Fulfill { admission: request.admission.clone(), claims: vec![(claim, result)] };
+    let settled = span.around(async { one(state.store.fulfill(fulfill).await?) }).await?;
+    span.settled(settled.0.iter());
     ok(&wire::Finished { ok: true, id: claim.id.to_string() })
 }
 

@@ -8,6 +8,7 @@ use crate::{
     error::Result,
     http::{Shared, auth::ClientRequest, ok, openapi::FulfillManyBody},
     store::intents::fulfill::Fulfill,
+    telemetry::traces::messages::Operation,
 };
 
 /// Fulfils intents, each with an outcome of its own.
@@ -38,13 +39,18 @@ pub async fn fulfill_many(state: Shared, request: ClientRequest) -> Result<HttpR
         outcomes.push(read.map(|claim| claims.push(claim)));
         ids.push(id);
     }
-    let mut answers = state.store.fulfill(Fulfill { admission: request.admission, claims }).await?.into_iter();
+    let span = state.store.traces.begin(Operation::Fulfill);
+    span.count(claims.len());
+    let answers = span.around(state.store.fulfill(Fulfill { admission: request.admission, claims })).await?;
+    span.settled(answers.iter().flatten().filter_map(|done| done.0.as_ref()));
+    span.refused(answers.iter().filter(|answer| answer.is_err()).count());
+    let mut answers = answers.into_iter();
     let outcomes = outcomes.into_iter().map(|read| read.and_then(|()| super::next(&mut answers)));
     let outcomes = ids
         .into_iter()
         .zip(outcomes)
         .map(|(id, outcome)| match outcome {
-            Ok(()) => wire::FulfillOutcome::Finished(wire::Finished { ok: true, id }),
+            Ok(_) => wire::FulfillOutcome::Finished(wire::Finished { ok: true, id }),
             Err(error) => wire::FulfillOutcome::Refused(wire::NotFinished { id, error: detail(&error) }),
         })
         .collect();

@@ -21,6 +21,7 @@ use crate::{
         openapi::Visibility,
     },
     store::intents::publish::Publish,
+    telemetry::traces::messages::Operation,
 };
 
 /// Longest delay, in seconds: a year.
@@ -93,15 +94,20 @@ pub(super) struct Body<'a> {
     ),
 )]
 pub async fn publish(state: Shared, http: HttpRequest, request: ClientRequest) -> Result<HttpResponse> {
-    let intent = read(&request, &request.body, state.limits.max_payload)?;
+    let mut intent = read(&request, &request.body, state.limits.max_payload)?;
     let idempotency = request.idempotency(&http)?;
     let namespace = intent.namespace.as_str().to_owned();
+    let span = state.store.traces.begin(Operation::Publish);
+    span.all_for([(namespace.as_str(), intent.goal.as_str())].into_iter());
+    span.size(intent.payload.len());
+    intent.traceparent = span.to_store(&state.store.traces, http.headers());
     let publish = Publish {
         admission: request.admission,
         intents: vec![(intent, idempotency)],
         max_open: request.caller.max_open,
     };
-    let id = one(state.store.publish(publish).await?)?;
+    let id = span.around(async { one(state.store.publish(publish).await?) }).await?;
+    span.id(id);
     crate::http::json(StatusCode::CREATED, &published(id, namespace))
 }
 

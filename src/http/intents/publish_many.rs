@@ -15,6 +15,7 @@ use crate::{
     error::Result,
     http::{Shared, auth::ClientRequest, body, ok},
     store::{idempotency::Idempotency, intents::publish::Publish},
+    telemetry::traces::messages::Operation,
 };
 
 /// Units of work to be published. Each is read by itself, its values untouched.
@@ -62,7 +63,16 @@ pub async fn publish_many(state: Shared, http: HttpRequest, request: ClientReque
             Err(error) => Some(wire::PublishOutcome::Refused(wire::ErrorBody { error: detail(&error) })),
         });
     }
-    let mut stored = store(&state, &request, intents).await?.into_iter();
+    let span = state.store.traces.begin(Operation::Publish);
+    span.all_for(intents.iter().map(|(intent, _)| (intent.namespace.as_str(), intent.goal.as_str())));
+    span.count(intents.len());
+    let traceparent = span.to_store(&state.store.traces, http.headers());
+    for (intent, _) in &mut intents {
+        intent.traceparent.clone_from(&traceparent);
+    }
+    let stored = span.around(store(&state, &request, intents)).await?;
+    span.refused(stored.iter().filter(|outcome| matches!(outcome, wire::PublishOutcome::Refused(_))).count());
+    let mut stored = stored.into_iter();
     let outcomes = outcomes.into_iter().filter_map(|outcome| outcome.or_else(|| stored.next())).collect();
     ok(&wire::PublishedMany { outcomes })
 }

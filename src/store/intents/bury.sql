@@ -31,4 +31,4 @@ SELECT
     required_capability, worker_id, coalesce(reason, last_error, 'The lease of the last attempt ended.'), claimed_at, traceparent,
     past_attempts
 FROM gone
-RETURNING id, namespace, goal
+RETURNING id, namespace, goal, claim_attempts, worker_id

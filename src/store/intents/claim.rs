@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use deadpool_postgres::Object;
 use futures_util::future::{BoxFuture, join_all, join3};
 use uuid::Uuid;
 
@@ -19,8 +18,10 @@ use crate::{
         Store,
         admission::{Admission, Verdict},
         coalesce::{Coalesced, Failure},
+        session::Session,
         statements,
     },
+    telemetry::events::{Changed, changed},
 };
 
 /// Looks that a request gets while others hold what it finds.
@@ -92,6 +93,7 @@ impl Store {
 
 impl Coalesced for Claim {
     const KIND: &'static str = "claim";
+    const FLIGHT: &'static str = "flight of claim";
 
     type Answer = Vec<Lease>;
 
@@ -113,7 +115,7 @@ impl Coalesced for Claim {
 
     fn attempt<'a>(
         store: &'a Store,
-        client: &'a Object,
+        client: &'a Session,
         requests: &'a [&'a Self],
         again: bool,
     ) -> BoxFuture<'a, std::result::Result<Vec<Result<Self::Answer>>, Failure>> {
@@ -137,6 +139,11 @@ async fn give_back(store: &Store, request: &Claim, leases: &[Lease]) {
     }
     if let Err(error) = store.release(&ids, &tokens).await {
         tracing::warn!(?error, "claims that nobody waited for stay until their leases end");
+        return;
+    }
+    for lease in leases {
+        let worker = request.reach.worker.as_deref();
+        changed("given back", lease.claimed.id, Changed { worker, ..(&lease.claimed).into() });
     }
 }
 
@@ -160,7 +167,7 @@ struct Progress {
 
 async fn claim(
     store: &Store,
-    client: &Object,
+    client: &Session,
     requests: &[&Claim],
     again: bool,
 ) -> std::result::Result<Vec<Result<Vec<Lease>>>, Failure> {
@@ -214,7 +221,7 @@ async fn claim(
 /// The looks of a flight: one is a transaction by itself, several are one together, sent without waiting in between.
 async fn together(
     store: &Store,
-    client: &Object,
+    client: &Session,
     requests: &[&Claim],
     looks: &[Look],
 ) -> std::result::Result<Vec<Found>, Failure> {
@@ -261,7 +268,7 @@ fn note(progress: &mut [Progress], look: Look, found: Found) -> Vec<Look> {
 
 async fn answer(
     store: &Store,
-    client: &Object,
+    client: &Session,
     request: &Claim,
     progress: Progress,
     again: bool,

@@ -7,4 +7,4 @@ SET lease_until = lease_until + make_interval(secs => $4::double precision),
     visible_at = visible_at + make_interval(secs => $4::double precision)
 WHERE id = $1 AND state = 'claimed' AND claimed_by = $2 AND ($3::uuid IS NULL OR claim_hash = $3::uuid)
   AND lease_until > clock_timestamp()
-RETURNING id
+RETURNING namespace, goal, claim_attempts, worker_id, traceparent

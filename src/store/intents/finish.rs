@@ -3,6 +3,7 @@
 use std::{cell::RefCell, collections::HashMap};
 
 use intent_bus_protocol::generation::Generation;
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::{
@@ -13,7 +14,10 @@ use crate::{
     },
     error::{Error, Result},
     store::{Store, Tx, admission::Admission, statements},
-    telemetry::flow::Burial,
+    telemetry::{
+        events::{Changed, changed},
+        flow::Burial,
+    },
 };
 
 /// The claim that a request says it holds.
@@ -37,7 +41,7 @@ impl Store {
         admission: &Admission,
         claims: &[(HeldClaim, String)],
         generation: Generation,
-    ) -> Result<Vec<Result<State>>> {
+    ) -> Result<Vec<Result<Failed>>> {
         // The first try has the rows locked, so if its answer is lost, it is what changed them.
         let before = RefCell::new(HashMap::<usize, Failed>::new());
         let answer = self.transact(admission, async |tx| {
@@ -53,16 +57,22 @@ impl Store {
         let answer = answer.await;
         self.count_answers("fail", claims.len(), &answer);
         let failed = answer?;
-        for failed in failed.iter().flatten() {
-            self.count_failed(failed);
+        for ((claim, _), failed) in claims.iter().zip(&failed) {
+            if let Ok(failed) = failed {
+                self.count_failed(claim.id, failed);
+            }
         }
-        Ok(failed.into_iter().map(|answer| answer.map(|failed| failed.state)).collect())
+        Ok(failed)
     }
 
-    fn count_failed(&self, failed: &Failed) {
-        match failed.state {
-            State::Dead => self.flow.buried(&failed.namespace, &failed.goal, Burial::Failed),
-            _ => self.flow.failed(&failed.namespace, &failed.goal),
+    fn count_failed(&self, id: IntentId, Failed { state, settled }: &Failed) {
+        changed("failed", id, settled.into());
+        if *state == State::Dead {
+            self.flow.buried(&settled.namespace, &settled.goal, Burial::Failed);
+            changed("buried", id, settled.into());
+        } else {
+            self.flow.failed(&settled.namespace, &settled.goal);
+            changed("requeued", id, settled.into());
         }
     }
 
@@ -70,25 +80,62 @@ impl Store {
     ///
     /// # Errors
     /// `not_found` when the lease is over or the claim is not held.
-    pub async fn extend(&self, admission: &Admission, claim: HeldClaim, seconds: f64) -> Result<()> {
+    pub async fn extend(&self, admission: &Admission, claim: HeldClaim, seconds: f64) -> Result<Settled> {
         let answer = self.transact(admission, async |tx| {
             let statement = tx.prepare_cached(statements::EXTEND).await?;
             let row = tx.query_opt(&statement, &[&claim.id.0, &claim.tenant, &claim.token, &seconds]).await?;
-            row.map(drop).ok_or_else(claim_over)
+            Ok(Settled::read(&row.ok_or_else(claim_over)?)?)
         });
         let answer = answer.await;
-        self.flow.outcome("extend", answer.as_ref().copied().map_err(Error::code), 1);
+        self.flow.outcome("extend", answer.as_ref().map(|_| ()).map_err(Error::code), 1);
+        if let Ok(settled) = &answer {
+            changed("extended", claim.id, settled.into());
+        }
         answer
     }
 }
 
+/// What a claim was for that has ended, or goes on.
+#[derive(Debug, Clone)]
+pub struct Settled {
+    /// The intent's namespace.
+    pub namespace: String,
+    /// Its goal.
+    pub goal: String,
+    /// Which claim of it this was.
+    pub attempt: i16,
+    /// The worker, if it has a name.
+    pub worker: Option<String>,
+    /// The trace of its publication.
+    pub traceparent: Option<String>,
+}
+
 /// A claim that has failed.
 #[derive(Debug, Clone)]
-struct Failed {
+pub struct Failed {
     /// What became of the intent.
-    state: State,
-    namespace: String,
-    goal: String,
+    pub state: State,
+    /// What it was for.
+    pub settled: Settled,
+}
+
+impl Settled {
+    pub(super) fn read(row: &Row) -> std::result::Result<Self, tokio_postgres::Error> {
+        Ok(Self {
+            namespace: row.try_get("namespace")?,
+            goal: row.try_get("goal")?,
+            attempt: row.try_get("claim_attempts")?,
+            worker: row.try_get("worker_id")?,
+            traceparent: row.try_get("traceparent")?,
+        })
+    }
+}
+
+impl<'a> From<&'a Settled> for Changed<'a> {
+    fn from(settled: &'a Settled) -> Self {
+        let Settled { namespace, goal, attempt, worker, .. } = settled;
+        Self { namespace, goal, attempt: Some(*attempt), worker: worker.as_deref() }
+    }
 }
 
 /// Fails those of the claims that are held, and says what becomes of each, by its number. One that is named twice is failed once.
@@ -117,8 +164,7 @@ async fn fail(tx: &Tx<'_>, claims: &[(HeldClaim, String)], generation: Generatio
             AfterFailure::Requeue => (State::Open, &mut open),
             AfterFailure::Bury => (State::Dead, &mut dead),
         };
-        let failed = Failed { state, namespace: row.try_get("namespace")?, goal: row.try_get("goal")? };
-        decided.insert(item, failed);
+        decided.insert(item, Failed { state, settled: Settled::read(&row)? });
         failures.ids.push(id);
         failures.errors.push(error);
     }

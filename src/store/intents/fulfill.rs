@@ -1,20 +1,22 @@
 //! Fulfilling: ending claims well, with their results.
 
 use bytes::Bytes;
-use deadpool_postgres::Object;
 use futures_util::future::BoxFuture;
 use tokio_postgres::{Row, types::ToSql};
 use uuid::Uuid;
 
-use super::finish::{HeldClaim, claim_over};
+use super::finish::{HeldClaim, Settled, claim_over};
 use crate::{
+    domain::ids::IntentId,
     error::{Error, Result},
     store::{
         Store,
         admission::{Admission, Columns, Verdict, run},
         coalesce::{Coalesced, Failure},
+        session::Session,
         statements,
     },
+    telemetry::events::{Changed, changed},
 };
 
 /// A request to fulfil.
@@ -26,12 +28,17 @@ pub struct Fulfill {
     pub claims: Vec<(HeldClaim, Option<(Bytes, &'static str)>)>,
 }
 
+/// A claim that was fulfilled, and what it was for. Told where there are traces, since only they need it, and not of what a lost
+/// first try has done.
+#[derive(Debug)]
+pub struct Done(pub Option<Settled>);
+
 impl Store {
     /// Ends claims well and keeps their results.
     ///
     /// # Errors
     /// What admission refuses. For each claim: `not_found` when it is not held (any more).
-    pub async fn fulfill(&self, request: Fulfill) -> Result<Vec<Result<()>>> {
+    pub async fn fulfill(&self, request: Fulfill) -> Result<Vec<Result<Done>>> {
         let count = request.claims.len();
         let answer = self.fulfilments.ask(self, request).await;
         self.count_answers("fulfill", count, &answer);
@@ -41,8 +48,9 @@ impl Store {
 
 impl Coalesced for Fulfill {
     const KIND: &'static str = "fulfill";
+    const FLIGHT: &'static str = "flight of fulfill";
 
-    type Answer = Vec<Result<()>>;
+    type Answer = Vec<Result<Done>>;
 
     fn turn(&self) -> i64 {
         self.admission.tenant
@@ -62,7 +70,7 @@ impl Coalesced for Fulfill {
 
     fn attempt<'a>(
         store: &'a Store,
-        client: &'a Object,
+        client: &'a Session,
         requests: &'a [&'a Self],
         again: bool,
     ) -> BoxFuture<'a, std::result::Result<Vec<Result<Self::Answer>>, Failure>> {
@@ -72,10 +80,10 @@ impl Coalesced for Fulfill {
 
 async fn fulfill(
     store: &Store,
-    client: &Object,
+    client: &Session,
     requests: &[&Fulfill],
     again: bool,
-) -> std::result::Result<Vec<Result<Vec<Result<()>>>>, Failure> {
+) -> std::result::Result<Vec<Result<Vec<Result<Done>>>>, Failure> {
     let admissions = Columns::of(requests.iter().map(|request| &request.admission));
     let each =
         || (1i32..).zip(requests).flat_map(|(number, request)| request.claims.iter().map(move |of| (number, of)));
@@ -92,42 +100,47 @@ async fn fulfill(
     // From here on it has been done: whatever fails now concerns one request, and none is run again.
     let (row, rows) = rows.split_first().ok_or_else(|| Error::fault("a fulfilment has brought no verdicts"))?;
     let verdicts = Verdict::read(&row.try_get::<_, Vec<i16>>("verdicts").map_err(Error::fault)?, requests.len())?;
-    let mut done = vec![false; ids.len()];
+    let mut done: Vec<Option<Done>> = ids.iter().map(|_| None).collect();
     for row in rows {
-        let item = count(store, row).map_err(Error::fault)?;
-        if let Some(done) = usize::try_from(item - 1).ok().and_then(|item| done.get_mut(item)) {
-            *done = true;
+        let item: i32 = row.try_get("item").map_err(Error::fault)?;
+        if let Some(item) = usize::try_from(item - 1).ok().filter(|item| *item < ids.len()) {
+            done[item] = Some(note(store, ids[item], row).map_err(Error::fault)?);
         }
     }
     let mut done = done.into_iter();
     let mut answers = Vec::with_capacity(requests.len());
     for (request, verdict) in requests.iter().zip(verdicts) {
-        let done: Vec<bool> = done.by_ref().take(request.claims.len()).collect();
-        answers.push(answer_of(store, client, request, verdict, &done, again).await);
+        let done: Vec<Option<Done>> = done.by_ref().take(request.claims.len()).collect();
+        answers.push(answer_of(store, client, request, verdict, done, again).await);
     }
     Ok(answers)
 }
 
-/// Counts what was fulfilled, and gives its number.
-fn count(store: &Store, row: &Row) -> std::result::Result<i32, tokio_postgres::Error> {
+/// Counts what was fulfilled, and says so.
+fn note(store: &Store, id: Uuid, row: &Row) -> std::result::Result<Done, tokio_postgres::Error> {
     let (namespace, goal) = (row.try_get("namespace")?, row.try_get("goal")?);
     store.flow.fulfilled(namespace, goal, row.try_get("worked")?, row.try_get("took")?);
-    row.try_get("item")
+    let (attempt, worker) = (row.try_get("claim_attempts")?, row.try_get("worker_id")?);
+    changed("fulfilled", IntentId(id), Changed { namespace, goal, attempt, worker });
+    Ok(Done(store.traces.are_on().then(|| Settled::read(row)).transpose()?))
 }
 
 async fn answer_of(
     store: &Store,
-    client: &Object,
+    client: &Session,
     request: &Fulfill,
     verdict: Verdict,
-    done: &[bool],
+    done: Vec<Option<Done>>,
     again: bool,
-) -> Result<Vec<Result<()>>> {
+) -> Result<Vec<Result<Done>>> {
     let mut answers = Vec::with_capacity(done.len());
     for ((claim, _), done) in request.claims.iter().zip(done) {
         // The lost first try had the intent in its hands if it has ended by the same tenant's claim.
-        let done = *done || (again && has_ended(client, *claim).await?);
-        answers.push(if done { Ok(()) } else { Err(claim_over()) });
+        let done = match done {
+            None if again && has_ended(client, *claim).await? => Some(Done(None)),
+            done => done,
+        };
+        answers.push(done.ok_or_else(claim_over));
     }
     if verdict == Verdict::LetIn || (again && verdict == Verdict::Replayed && answers.iter().any(Result::is_ok)) {
         return Ok(answers);
@@ -135,7 +148,7 @@ async fn answer_of(
     Err(store.refused(request.admission.refusal(verdict, client).await?))
 }
 
-async fn has_ended(client: &Object, claim: HeldClaim) -> Result<bool> {
+async fn has_ended(client: &Session, claim: HeldClaim) -> Result<bool> {
     let statement = client.prepare_cached(statements::HAS_ENDED).await?;
     Ok(client.query_opt(&statement, &[&claim.id.0, &claim.tenant, &"fulfilled"]).await?.is_some())
 }

@@ -46,9 +46,9 @@
     FROM gone, clock
 )
 SELECT verdicts, NULL::integer AS item, NULL::text AS namespace, NULL::text AS goal, NULL::double precision AS worked,
-       NULL::double precision AS took, NULL::text AS traceparent
+       NULL::double precision AS took, NULL::smallint AS claim_attempts, NULL::text AS worker_id, NULL::text AS traceparent
 FROM verdicts
 UNION ALL
 SELECT NULL, item::integer, namespace, goal, extract(epoch FROM now - claimed_at)::double precision,
-       extract(epoch FROM now - created_at)::double precision, traceparent
+       extract(epoch FROM now - created_at)::double precision, claim_attempts, worker_id, traceparent
 FROM gone, clock

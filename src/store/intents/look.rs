@@ -1,6 +1,5 @@
 //! Looking at intents without changing them.
 
-use deadpool_postgres::GenericClient;
 use tokio_postgres::Row;
 
 use crate::{
@@ -9,7 +8,12 @@ use crate::{
         intent::{DeadLetter, Seen, State},
     },
     error::Result,
-    store::{Store, admission::Admission, statements},
+    store::{
+        Store,
+        admission::Admission,
+        session::{Client, Traced},
+        statements,
+    },
 };
 
 /// A line of the page that shows the newest intents.
@@ -42,7 +46,7 @@ impl Store {
         self.transact(admission, async |tx| self.find_on(&**tx, id).await).await
     }
 
-    pub(super) async fn find_on(&self, client: &impl GenericClient, id: IntentId) -> Result<Option<Seen>> {
+    pub(super) async fn find_on(&self, client: &Traced<impl Client>, id: IntentId) -> Result<Option<Seen>> {
         let statement = client.prepare_cached(statements::FIND).await?;
         let row = client.query_opt(&statement, &[&id.0, &self.intent_ttl]).await?;
         row.map(|row| read(&row)).transpose()

@@ -2,7 +2,6 @@
 
 use std::{collections::HashMap, time::Instant};
 
-use deadpool_postgres::Object;
 use futures_util::future::BoxFuture;
 use tokio_postgres::{Row, error::SqlState, types::ToSql};
 use uuid::Uuid;
@@ -20,8 +19,10 @@ use crate::{
         admission::{Admission, Columns, Verdict, run},
         coalesce::{Coalesced, Failure},
         idempotency::Idempotency,
+        session::Session,
         statements,
     },
+    telemetry::events::{Changed, changed},
 };
 
 /// A request to publish.
@@ -52,6 +53,7 @@ impl Store {
 
 impl Coalesced for Publish {
     const KIND: &'static str = "publish";
+    const FLIGHT: &'static str = "flight of publish";
 
     type Answer = Vec<Result<IntentId>>;
 
@@ -77,7 +79,7 @@ impl Coalesced for Publish {
 
     fn attempt<'a>(
         store: &'a Store,
-        client: &'a Object,
+        client: &'a Session,
         requests: &'a [&'a Self],
         again: bool,
     ) -> BoxFuture<'a, std::result::Result<Vec<Result<Self::Answer>>, Failure>> {
@@ -87,7 +89,7 @@ impl Coalesced for Publish {
 
 async fn publish(
     store: &Store,
-    client: &Object,
+    client: &Session,
     requests: &[&Publish],
     again: bool,
 ) -> std::result::Result<Vec<Result<Vec<Result<IntentId>>>>, Failure> {
@@ -155,14 +157,16 @@ fn count_published(store: &Store, request: &Publish, answer: &Result<Vec<Result<
     let Ok(answers) = answer else { return };
     for ((intent, _), answer) in request.intents.iter().zip(answers) {
         if answer.as_ref().is_ok_and(|id| *id == intent.id) {
-            store.flow.published(intent.namespace.as_str(), intent.goal.as_str());
+            let (namespace, goal) = (intent.namespace.as_str(), intent.goal.as_str());
+            store.flow.published(namespace, goal);
+            changed("published", intent.id, Changed { namespace, goal, attempt: None, worker: None });
         }
     }
 }
 
 async fn refused_answer(
     store: &Store,
-    client: &Object,
+    client: &Session,
     request: &Publish,
     verdict: Verdict,
     again: bool,
@@ -200,7 +204,7 @@ fn read(rows: &[Row], requests: usize) -> Result<(Vec<Verdict>, HashMap<Uuid, Ou
 }
 
 async fn answer_of(
-    client: &Object,
+    client: &Session,
     request: &Publish,
     outcomes: &HashMap<Uuid, Outcome>,
     keys: bool,
@@ -231,7 +235,7 @@ async fn answer_of(
 }
 
 /// The answer to a request whose nonce the lost first try has used: it has stored all of it or none.
-async fn published_before(client: &Object, request: &Publish) -> Result<Option<Vec<Result<IntentId>>>> {
+async fn published_before(client: &Session, request: &Publish) -> Result<Option<Vec<Result<IntentId>>>> {
     let mut answers = Vec::with_capacity(request.intents.len());
     let mut any = false;
     for (intent, idempotency) in &request.intents {
@@ -248,7 +252,7 @@ async fn published_before(client: &Object, request: &Publish) -> Result<Option<V
     Ok(any.then_some(answers))
 }
 
-async fn exists(client: &Object, id: IntentId) -> Result<bool> {
+async fn exists(client: &Session, id: IntentId) -> Result<bool> {
     let statement = client.prepare_cached(statements::EXISTS).await?;
     Ok(client.query_opt(&statement, &[&id.0]).await?.is_some())
 }

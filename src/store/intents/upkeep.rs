@@ -4,9 +4,13 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::{
+    domain::ids::IntentId,
     error::Result,
     store::{Store, statements},
-    telemetry::flow::Burial,
+    telemetry::{
+        events::{Changed, changed},
+        flow::Burial,
+    },
 };
 
 pub(super) const EXPIRED: &str = "Expired: nobody claimed it in time.";
@@ -74,7 +78,10 @@ impl Store {
     /// Counts what was buried, once that is committed.
     pub(super) fn count_buried(&self, rows: &[Row], why: Burial) -> Result<()> {
         for row in rows {
-            self.flow.buried(row.try_get("namespace")?, row.try_get("goal")?, why);
+            let (namespace, goal) = (row.try_get("namespace")?, row.try_get("goal")?);
+            self.flow.buried(namespace, goal, why);
+            let (attempt, worker) = (row.try_get("claim_attempts")?, row.try_get("worker_id")?);
+            changed("buried", IntentId(row.try_get("id")?), Changed { namespace, goal, attempt, worker });
         }
         Ok(())
     }

@@ -5,7 +5,6 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use deadpool_postgres::Object;
 use tokio_postgres::{Row, types::ToSql};
 use uuid::Uuid;
 
@@ -22,8 +21,10 @@ use crate::{
         admission::{Admission, Columns, Verdict, prepare as prepare_now, run},
         coalesce::Failure,
         marks::{Looked, Stood},
+        session::Session,
         statements,
     },
+    telemetry::events::{Changed, changed},
 };
 
 /// A look for the work of requests that reach for the same.
@@ -63,7 +64,7 @@ pub(super) struct Found {
 }
 
 /// Prepares what looks need.
-pub(super) async fn prepare(store: &Store, client: &Object) -> std::result::Result<(), Failure> {
+pub(super) async fn prepare(store: &Store, client: &Session) -> std::result::Result<(), Failure> {
     for (one_goal, limits) in [(true, true), (true, false), (false, true), (false, false)] {
         prepare_now(store, client, |statements| statements.claim(one_goal, limits)).await?;
     }
@@ -73,7 +74,7 @@ pub(super) async fn prepare(store: &Store, client: &Object) -> std::result::Resu
 /// Runs the statement.
 pub(super) async fn look(
     store: &Store,
-    client: &Object,
+    client: &Session,
     requests: &[&Claim],
     look: &Look,
 ) -> std::result::Result<Found, Failure> {
@@ -134,8 +135,10 @@ pub(super) async fn look(
         .flat_map(|(number, ask)| ask.tokens.iter().map(move |token| (number, *token)))
         .collect();
     let (found, now, places) = read(&rows, look.asks.len(), &wanted).map_err(Failure::Refused)?;
-    for ((_, lease), stood) in found.leases.iter().zip(&places) {
+    for ((ask, lease), stood) in found.leases.iter().zip(&places) {
         let claimed = &lease.claimed;
+        let worker = requests[look.asks[*ask].request].reach.worker.as_deref();
+        changed("claimed", claimed.id, Changed { worker, ..claimed.into() });
         let due_for = now.duration_since(stood.at).unwrap_or_default();
         store.flow.claimed(&claimed.namespace, &claimed.goal, due_for, claimed.lapsed);
     }
@@ -203,7 +206,7 @@ fn read_claimed(row: &Row) -> std::result::Result<Claimed, tokio_postgres::Error
 }
 
 /// The payloads that did not come with their claims: those of other days, and what was moved to another meanwhile.
-pub(super) async fn find_payloads(client: &Object, leases: &mut [Lease]) -> Result<()> {
+pub(super) async fn find_payloads(client: &Session, leases: &mut [Lease]) -> Result<()> {
     let missing = || leases.iter().map(|lease| &lease.claimed).filter(|claimed| claimed.payload.is_none());
     let ids: Vec<Uuid> = missing().map(|claimed| claimed.id.0).collect();
     if ids.is_empty() {
@@ -225,7 +228,7 @@ pub(super) async fn find_payloads(client: &Object, leases: &mut [Lease]) -> Resu
 }
 
 /// The claims of a request whose answer was lost.
-pub(super) async fn lost(client: &Object, request: &Claim) -> std::result::Result<Vec<Lease>, Failure> {
+pub(super) async fn lost(client: &Session, request: &Claim) -> std::result::Result<Vec<Lease>, Failure> {
     let reach = &request.reach;
     let (own, public) = (reach.own_lanes(Aim::Either), reach.public_lanes(Aim::Either));
     let statement = client.prepare_cached(statements::FIND_CLAIMS.text(reach.goal.is_some())).await?;

@@ -3,10 +3,12 @@
 
 pub(crate) mod app;
 pub(crate) mod client;
+pub(crate) mod collector;
 pub(crate) mod factory;
 pub(crate) mod postgres;
 pub(crate) mod process;
 
 pub(crate) use app::TestApp;
 pub(crate) use client::{Answer, Claim, Client};
+pub(crate) use collector::Collector;
 pub(crate) use postgres::TestDb;

@@ -7,7 +7,7 @@ use std::{sync::OnceLock, thread};
 
 use intent_bus::{
     store::{Store, connect, connect::Address, migrations},
-    telemetry::flow::Flow,
+    telemetry::{flow::Flow, traces::Traces},
 };
 use private_postgres::{Data, Fetch, Guard, Options, PrivatePostgres};
 use tokio::sync::{mpsc, oneshot};
@@ -239,7 +239,12 @@ async fn migrate(url: &str) {
             let address = Address::parse(&url).expect("the URL of the template");
             let direct = connect(&address).await.expect("no connection to the template");
             migrations::apply(&direct).await.expect("the migrations failed");
-            let store = Store::new(address.pool(2).expect("no pool"), 86_400.0, Flow::new().expect("metrics"));
+            let store = Store::new(
+                address.pool(2).expect("no pool"),
+                86_400.0,
+                Flow::new().expect("metrics"),
+                Traces::default(),
+            );
             store.make_partitions().await.expect("the partitions could not be made");
             let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                  WHERE datname = current_database() AND pid <> pg_backend_pid()";

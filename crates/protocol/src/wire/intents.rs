@@ -54,6 +54,11 @@ pub struct Claimed {
     /// How long the lease lasts, in seconds from now.
     #[cfg_attr(feature = "openapi", schema(minimum = 1, example = 60))]
     pub claim_timeout: i32,
+    /// The trace of its publication, as W3C Trace Context writes it. A worker's span links to it. Absent if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, required = false,
+        pattern = "^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"))]
+    pub traceparent: Option<String>,
 }
 
 impl fmt::Debug for Claimed {
@@ -70,6 +75,7 @@ impl fmt::Debug for Claimed {
             .field("required_capability", &self.required_capability)
             .field("claim_token", &format_args!("[redacted]"))
             .field("claim_timeout", &self.claim_timeout)
+            .field("traceparent", &self.traceparent)
             .finish()
     }
 }
@@ -299,6 +305,7 @@ mod tests {
             required_capability: None,
             claim_token: "s3cr3t".to_owned(),
             claim_timeout: 60,
+            traceparent: None,
         })
     }
 
