@@ -145,10 +145,10 @@ class Bus(Contender):
             "note": f"{errors} errors" if errors else "",
         }
 
-    def _serve(self, url, secret, port, under=()):
+    def _serve(self, url, secret, port, under=(), settings=None):
         environment = {name: value for name, value in os.environ.items() if not name.startswith("BUS_")}
         environment |= {"DATABASE_URL": url, "BUS_SECRET": secret, "BUS_LISTEN": f"127.0.0.1:{port}"}
-        environment |= {"BUS_METRICS_LISTEN": "off", "BUS_LOG": "warn"}
+        environment |= {"BUS_METRICS_LISTEN": "off", "BUS_LOG": "warn"} | (settings or {})
         return processes.start([*under, self.binary, "serve"], env=environment, stdout=subprocess.DEVNULL)
 
 

@@ -87,7 +87,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "BUS_LOG",
         "info",
-        "What is logged: `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,intent_bus::store=debug`.",
+        "What is logged: `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,intent_bus::requests=debug`. See [tracing.md](tracing.md#the-log).",
     ),
     plain("BUS_LOG_FORMAT", "json", "`json` or `pretty`."),
     plain("BUS_PROTOCOL", "1.1", "The protocol generation of requests that do not declare theirs: `1.1` or `2.1`."),

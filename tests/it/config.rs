@@ -19,7 +19,8 @@ message that says which. `intent-bus serve --check` shows the values in force, w
 
 const TAIL: &str = "
 Two more are read by the programs around the bus: `BUS_CONFIG` names the settings file, and `BUS_PG_BIN` a folder with the
-programs of Postgres for `intent-bus dev`.
+programs of Postgres for `intent-bus dev`. Where traces go is set by OpenTelemetry's own variables, `OTEL_*`:
+[tracing.md](tracing.md) lists them.
 
 ```toml
 # The same settings in a file.

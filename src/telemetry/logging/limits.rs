@@ -210,7 +210,7 @@ mod tests {
     fn site() -> Identifier {
         static SITE: DefaultCallsite = DefaultCallsite::new(&METADATA);
         static METADATA: Metadata<'static> = metadata! {
-            name: "a warning", target: "here", level: Level::WARN, fields: &[], callsite: &SITE, kind: tracing::metadata::Kind::EVENT
+            name: "a warning", target: "here", level: Level::WARN, fields: &[], callsite: &SITE, kind: metadata::Kind::EVENT
         };
         SITE.set_interest(Interest::always());
         METADATA.callsite()
@@ -220,7 +220,7 @@ mod tests {
     fn ten_lines_of_a_place_are_written_in_ten_seconds_and_the_others_reported_once() {
         let mut sites = Sites::default();
         let began = Instant::now();
-        let mut say = |sites: &mut Sites, after: Duration| sites.next(site(), "here", began + after);
+        let say = |sites: &mut Sites, after: Duration| sites.next(site(), "here", began + after);
         for _ in 0..LINES {
             assert_eq!(say(&mut sites, Duration::ZERO), Line::Written);
         }

@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     /// An output that nobody reads until it is let go, and that shows then what it has got.
-    struct Stuck(mpsc::Receiver<()>, Arc<Mutex<Vec<u8>>>);
+    struct Stuck(Receiver<()>, Arc<Mutex<Vec<u8>>>);
 
     impl Write for Stuck {
         fn write(&mut self, text: &[u8]) -> io::Result<usize> {
