@@ -6,3 +6,5 @@ pub mod intent;
 pub mod lanes;
 pub mod names;
 pub mod retry;
+pub mod scopes;
+pub mod why;
