@@ -55,9 +55,12 @@ impl Reaches {
     /// When a scope has no such name.
     pub fn of(scopes: Option<&[String]>, namespaces: Option<Vec<String>>) -> Result<Self> {
         let bit = |name: &String| {
-            Scope::parse(name).map(|scope| 1 << scope as u8).ok_or_else(|| Error::fault(format!("unknown scope {name:?}")))
+            Scope::parse(name)
+                .map(|scope| 1 << scope as u8)
+                .ok_or_else(|| Error::fault(format!("unknown scope {name:?}")))
         };
-        let scopes = scopes.map(|names| names.iter().try_fold(0, |all, name| Ok::<u8, Error>(all | bit(name)?))).transpose()?;
+        let scopes =
+            scopes.map(|names| names.iter().try_fold(0, |all, name| Ok::<u8, Error>(all | bit(name)?))).transpose()?;
         Ok(Self { scopes, namespaces: namespaces.map(Arc::from) })
     }
 
@@ -70,7 +73,9 @@ impl Reaches {
             return Ok(());
         }
         let name = scope.as_str();
-        Err(Error::forbidden(format!("This key lacks the scope {name}. Use a key that has it, or ask an operator to add it.")))
+        Err(Error::forbidden(format!(
+            "This key lacks the scope {name}. Use a key that has it, or ask an operator to add it."
+        )))
     }
 
     /// Whether it reaches into a namespace.
@@ -101,7 +106,8 @@ mod tests {
     #[test]
     fn a_key_reaches_what_it_names_and_all_where_it_names_nothing() {
         let all = Reaches::default();
-        let narrow = Reaches::of(Some(&["read".to_owned(), "values".to_owned()]), Some(vec!["east".to_owned()])).unwrap();
+        let narrow =
+            Reaches::of(Some(&["read".to_owned(), "values".to_owned()]), Some(vec!["east".to_owned()])).unwrap();
         let none = Reaches::of(Some(&[]), Some(Vec::new())).unwrap();
         for scope in Scope::ALL {
             assert!(all.allow(scope).is_ok() && none.allow(scope).is_err());

@@ -1,12 +1,18 @@
 //! Why an open intent is not claimed: what stands in its way, each with a code for programs and a sentence that says what to
 //! do.
 
-/// One thing that stands in the way. Times are unix seconds, ages are seconds.
+use super::intent::Seen;
+
+/// Intents in front of one that are counted.
+pub const AHEAD_MAX: i64 = 1000;
+
+/// One thing that stands in the way. Times are unix seconds.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "the fields say what the variants name")]
 pub enum Reason {
     /// Nobody claimed it in time: it is dead for all who look, and maintenance will bury it.
     Expired,
-    /// Its delay is not over.
+    /// It is not due, and nobody has tried it yet.
     Delayed { until: f64 },
     /// An attempt has failed, or its lease ended, and the pause after that is not over.
     BackingOff { until: f64 },
@@ -26,6 +32,69 @@ pub enum Reason {
     OthersFirst { count: i64, or_more: bool },
     /// Nothing: the next claim takes it.
     Ready,
+}
+
+/// What is known of an open intent's surroundings. Workers are those that asked for work where it stands in the last 5 minutes
+/// and may claim it by whom they are.
+#[derive(Debug, Clone, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "answers to questions that have nothing to do with each other")]
+pub struct Circumstances {
+    /// Its namespace is paused.
+    pub namespace_paused: bool,
+    /// Its goal is paused.
+    pub goal_paused: bool,
+    /// There are such workers; if it names one, that one.
+    pub fitting: bool,
+    /// When the publisher's worker that it names was last seen, unix seconds.
+    pub target_seen_at: Option<f64>,
+    /// One of them has the capability that it asks for.
+    pub capable: bool,
+    /// One of them, with the capability, asked for its goal.
+    pub asked: bool,
+    /// How many of its goal come before it. What is above [`AHEAD_MAX`] stands for more than that.
+    pub ahead: i64,
+}
+
+impl Circumstances {
+    /// What stands in the way of an open intent, what has to go first at the beginning. Never empty. `now`: unix seconds.
+    #[must_use]
+    pub fn reasons(&self, seen: &Seen, now: f64) -> Vec<Reason> {
+        let (namespace, goal) = (seen.namespace.clone(), seen.goal.clone());
+        let mut reasons = Vec::new();
+        if self.namespace_paused {
+            reasons.push(Reason::NamespacePaused { namespace: namespace.clone() });
+        }
+        if self.goal_paused {
+            reasons.push(Reason::GoalPaused { namespace: namespace.clone(), goal: goal.clone() });
+        }
+        if seen.run_at > now {
+            let until = seen.run_at;
+            reasons.push(if seen.claim_attempts > 0 {
+                Reason::BackingOff { until }
+            } else {
+                Reason::Delayed { until }
+            });
+        }
+        match (&seen.target_worker, &seen.required_capability) {
+            (Some(worker), _) if !self.fitting => reasons.push(match self.target_seen_at {
+                Some(seen_at) => Reason::TargetAway { worker: worker.clone(), seen_at },
+                None => Reason::TargetNeverSeen { worker: worker.clone() },
+            }),
+            (_, Some(capability)) if !self.capable => {
+                reasons.push(Reason::NoCapableWorker { capability: capability.clone() });
+            }
+            _ if !self.asked => reasons.push(Reason::NobodyAsks { namespace, goal }),
+            _ => {}
+        }
+        if self.ahead > 0 {
+            let or_more = self.ahead > AHEAD_MAX;
+            reasons.push(Reason::OthersFirst { count: self.ahead.min(AHEAD_MAX), or_more });
+        }
+        if reasons.is_empty() {
+            reasons.push(Reason::Ready);
+        }
+        reasons
+    }
 }
 
 impl Reason {
@@ -60,9 +129,15 @@ impl Reason {
     #[must_use]
     pub fn message(&self, now: f64) -> String {
         match self {
-            Self::Expired => "Nobody claimed it in time, so it is dead; maintenance will bury it. Retry it once workers ask for it.".to_owned(),
+            Self::Expired => {
+                "Nobody claimed it in time, so it is dead; maintenance will bury it. Retry it once workers ask for it."
+                    .to_owned()
+            }
             Self::Delayed { until } => {
-                format!("It was published with a delay that ends in {}. Nothing to do but wait.", span(until - now))
+                let left = span(until - now);
+                format!(
+                    "It is due in {left}: it was published with a delay, or put back as one of many. Nothing to do but wait."
+                )
             }
             Self::BackingOff { until } => format!(
                 "An attempt has failed, and the pause before the next one ends in {}. The last error says what went wrong.",

@@ -4,7 +4,7 @@
 use std::{net::IpAddr, time::Instant};
 
 use actix_web::{
-    Error as ActixError, ResponseError,
+    Error as ActixError, HttpMessage, ResponseError,
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
     http::{
@@ -27,6 +27,9 @@ use crate::{
     error::{Error, ErrorCode, Result},
 };
 
+/// What finds a request in the log, for handlers that write it down.
+pub struct RequestId(pub String);
+
 /// The middleware around all routes.
 ///
 /// # Errors
@@ -41,6 +44,7 @@ pub async fn wrap(
     let declared =
         request.headers().get(headers::INTENT_VERSION).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let method = request.method().clone();
+    request.extensions_mut().insert(RequestId(id.clone()));
 
     // Ends with this future, also if the client has hung up.
     let _under_way = state.clone().map(UnderWay::begin);

@@ -1,8 +1,10 @@
 //! The audit log: who did what, when, and by which request. No line holds a key, a token or a payload.
 
+use serde_json::Value;
+
 use crate::{
-    error::{Error, Result},
-    store::Store,
+    error::Result,
+    store::{Store, Tx, statements},
 };
 
 /// How an operator came in.
@@ -63,7 +65,35 @@ impl Store {
     /// # Errors
     /// `database_busy`.
     pub async fn audit_log(&self, before: Option<i64>, limit: i64) -> Result<Vec<Line>> {
-        let _ = (before, limit);
-        Err(Error::fault("not there yet"))
+        let client = self.client().await?;
+        let statement = client.prepare_cached(statements::AUDIT_LOG).await?;
+        let rows = client.query(&statement, &[&before, &limit]).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Line {
+                    id: row.try_get("id")?,
+                    at: row.try_get("at")?,
+                    actor: row.try_get("actor")?,
+                    action: row.try_get("action")?,
+                    target: row.try_get("target")?,
+                    details: row.try_get("details")?,
+                    request_id: row.try_get("request_id")?,
+                })
+            })
+            .collect()
     }
+}
+
+/// Writes a line in the transaction of what it tells of. `details` is a JSON object and holds nothing secret.
+pub(in crate::store) async fn write(
+    tx: &Tx<'_>,
+    by: &By,
+    action: &str,
+    target: Option<&str>,
+    details: Value,
+) -> Result<()> {
+    let statement = tx.prepare_cached(statements::AUDIT).await?;
+    let (actor, details) = (by.actor.as_str(), details.to_string());
+    tx.execute(&statement, &[&actor, &action, &target, &details, &by.request_id, &tx.maybe_done()]).await?;
+    Ok(())
 }

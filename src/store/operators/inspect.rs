@@ -1,13 +1,17 @@
 //! One intent in full: what it is, what has happened to it, and why nobody claims it.
 
 use serde::Deserialize;
+use tokio_postgres::Row;
 
 use crate::{
-    domain::{ids::IntentId, intent::Seen, why::Reason},
+    domain::{
+        ids::IntentId,
+        intent::{Seen, State},
+        why::{Circumstances, Reason},
+    },
     error::{Error, Result},
-    store::{Store, admission::Admission},
+    store::{Store, Tx, admission::Admission, statements},
 };
-
 /// Bytes of a payload or result that are shown.
 pub const SHOWN: usize = 65_536;
 
@@ -121,13 +125,152 @@ struct PastAttempt {
     error: Option<String>,
 }
 
+/// What `inspect.sql` gives.
+struct Record {
+    owner: String,
+    now: f64,
+    claimed_at: Option<f64>,
+    lease_until: Option<f64>,
+    traceparent: Option<String>,
+    past: Vec<PastAttempt>,
+    unfinished: bool,
+}
+
 impl Store {
     /// One intent in full.
     ///
     /// # Errors
     /// What admission refuses.
     pub async fn inspect(&self, admission: &Admission, id: IntentId) -> Result<Option<Inspected>> {
-        let _ = (admission, id, PastAttempt::default());
-        Err(Error::fault("not there yet"))
+        self.transact(admission, async |tx| {
+            let Some(mut seen) = self.find_on(&**tx, id).await? else { return Ok(None) };
+            let statement = tx.prepare_cached(statements::INSPECT).await?;
+            let Some(row) = tx.query_opt(&statement, &[&id.0]).await? else { return Ok(None) };
+            let record = read(&row)?;
+            let expired = seen.state == State::Dead && record.unfinished && seen.claim_attempts < seen.max_attempts;
+            let why = match seen.state {
+                State::Open => self.why(tx, &seen, record.now).await?,
+                State::Dead if expired => vec![Reason::Expired],
+                _ => Vec::new(),
+            };
+            let (result, result_type) = seen.result.take().unzip();
+            Ok(Some(Inspected {
+                now: record.now,
+                payload: payload(tx, &seen).await?,
+                result: result.map(|result: Vec<u8>| excerpt(&result, result.len())),
+                result_type,
+                timeline: timeline(&seen, &record),
+                owner: record.owner,
+                traceparent: record.traceparent,
+                why,
+                seen,
+            }))
+        })
+        .await
+    }
+
+    async fn why(&self, tx: &Tx<'_>, seen: &Seen, now: f64) -> Result<Vec<Reason>> {
+        let statement = tx.prepare_cached(statements::WHY).await?;
+        let Some(row) = tx.query_opt(&statement, &[&seen.id.0, &self.intent_ttl]).await? else { return Ok(Vec::new()) };
+        let flag = |name: &str| row.try_get::<_, bool>(name);
+        let circumstances = Circumstances {
+            namespace_paused: flag("namespace_paused")?,
+            goal_paused: flag("goal_paused")?,
+            fitting: flag("fitting")?,
+            target_seen_at: row.try_get("target_seen_at")?,
+            capable: flag("capable")?,
+            asked: flag("asked")?,
+            ahead: row.try_get("ahead")?,
+        };
+        Ok(circumstances.reasons(seen, now))
+    }
+}
+
+fn read(row: &Row) -> Result<Record> {
+    let past: Option<&str> = row.try_get("past_attempts")?;
+    Ok(Record {
+        owner: row.try_get::<_, Option<String>>("owner")?.unwrap_or_default(),
+        now: row.try_get("now")?,
+        claimed_at: row.try_get("claimed_at")?,
+        lease_until: row.try_get("lease_until")?,
+        traceparent: row.try_get("traceparent")?,
+        past: past.map(serde_json::from_str).transpose().map_err(Error::fault)?.unwrap_or_default(),
+        unfinished: row.try_get("unfinished")?,
+    })
+}
+
+async fn payload(tx: &Tx<'_>, seen: &Seen) -> Result<Option<Excerpt>> {
+    let statement = tx.prepare_cached(statements::EXCERPT).await?;
+    let shown = i32::try_from(SHOWN).map_err(Error::fault)?;
+    let row = tx.query_opt(&statement, &[&seen.id.0, &seen.payload_day, &shown]).await?;
+    row.map(|row| {
+        let bytes: i64 = row.try_get("bytes")?;
+        Ok(excerpt(row.try_get("beginning")?, usize::try_from(bytes).map_err(Error::fault)?))
+    })
+    .transpose()
+}
+
+/// What is shown of a text of so many bytes, of which this is the beginning.
+fn excerpt(beginning: &[u8], bytes: usize) -> Excerpt {
+    let mut shown = &beginning[..beginning.len().min(SHOWN)];
+    // A letter that the cut has halved is left out.
+    if let Err(error) = std::str::from_utf8(shown)
+        && error.error_len().is_none()
+    {
+        shown = &shown[..error.valid_up_to()];
+    }
+    Excerpt {
+        text: String::from_utf8_lossy(shown).into_owned(),
+        bytes: i64::try_from(bytes).unwrap_or(i64::MAX),
+        cut: bytes > shown.len(),
+    }
+}
+
+/// What has happened, the oldest first, and what is to come.
+fn timeline(seen: &Seen, record: &Record) -> Vec<Event> {
+    let event = |at, what| Event { at, what, attempt: None, worker: None, tenant: None, error: None };
+    let mut events = vec![event(seen.created_at, What::Published)];
+    for past in &record.past {
+        let of_attempt = |at, what| Event {
+            attempt: Some(past.attempt),
+            worker: past.worker.clone(),
+            tenant: past.tenant,
+            ..event(at, what)
+        };
+        events.extend(past.claimed_at.map(|at| of_attempt(at, What::Claimed)));
+        let what = if past.outcome == "lapsed" { What::Lapsed } else { What::Failed };
+        events.extend(past.ended_at.map(|at| Event { error: past.error.clone(), ..of_attempt(at, what) }));
+    }
+    let of_last = |at, what| Event {
+        attempt: Some(seen.claim_attempts.into()),
+        worker: seen.worker_id.clone(),
+        tenant: seen.claimed_by,
+        ..event(at, what)
+    };
+    events.extend(record.claimed_at.map(|at| of_last(at, What::Claimed)));
+    if let Some(at) = record.lease_until {
+        events.push(of_last(at, if at > record.now { What::LeaseEnds } else { What::Lapsed }));
+    }
+    match (seen.state, seen.completed_at) {
+        (State::Fulfilled, Some(at)) => events.push(of_last(at, What::Fulfilled)),
+        (State::Dead, Some(at)) => events.push(Event { error: seen.last_error.clone(), ..event(at, What::Dead) }),
+        (State::Open, _) if seen.run_at > record.now => events.push(event(seen.run_at, What::Due)),
+        _ => {}
+    }
+    events.sort_by(|one, other| one.at.total_cmp(&other.at));
+    events
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_between_letters_and_says_so() {
+        let short = excerpt(b"{}", 2);
+        assert_eq!((short.text.as_str(), short.bytes, short.cut), ("{}", 2, false));
+        let long = "a".repeat(SHOWN - 1) + "\u{e4}\u{e4}";
+        let cut = excerpt(&long.as_bytes()[..SHOWN], long.len());
+        assert_eq!((cut.text.len(), cut.bytes, cut.cut), (SHOWN - 1, 65_539, true));
     }
 }

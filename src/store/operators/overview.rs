@@ -1,13 +1,34 @@
 //! Everything at a glance: depth, flow, latencies, replicas, workers. Read at most once a second by a replica, however many
 //! look at it.
 
-use std::sync::Arc;
+use std::{
+    cmp::Reverse,
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use deadpool_postgres::GenericClient;
+use tokio::sync::Mutex;
+use tokio_postgres::Row;
 
 use super::{pauses::Pause, workers::Worker};
 use crate::{
     error::{Error, Result},
-    store::{Store, totals::Total},
+    store::{Store, statements, totals::Total},
+    telemetry::flow::FLOW_BUCKETS,
 };
+
+/// How long what was read is good enough.
+const FRESH: Duration = Duration::from_secs(1);
+/// The same for the flow: a step is written every ten seconds, and adding up an hour of them takes a while.
+const FLOW_FRESH: Duration = Duration::from_secs(5);
+/// Workers in the overview.
+const WORKERS_SHOWN: i64 = 100;
+/// Seconds for which a worker counts as seen lately.
+const SEEN_LATELY: f64 = 300.0;
+/// Goals whose latencies are shown.
+const GOALS_SHOWN: usize = 50;
 
 /// Seconds of one step of the flow.
 pub const STEP: i64 = 10;
@@ -118,12 +139,186 @@ pub struct Replica {
     pub alive: bool,
 }
 
+/// What this replica has read last.
+#[derive(Default)]
+pub(in crate::store) struct Cache(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    overview: Option<(Instant, Arc<Overview>)>,
+    flow: Option<(Instant, Arc<Flow>)>,
+}
+
 impl Store {
     /// Everything at a glance, at most a second old.
     ///
     /// # Errors
     /// `database_busy`.
     pub async fn overview(&self) -> Result<Arc<Overview>> {
-        Err(Error::fault("not there yet"))
+        // Whoever comes meanwhile waits here and gets the same.
+        let mut known = self.overview.0.lock().await;
+        if let Some((read, overview)) = &known.overview
+            && read.elapsed() < FRESH
+        {
+            return Ok(Arc::clone(overview));
+        }
+        let client = self.client().await?;
+        let now: f64 = client.query_one(&client.prepare_cached(statements::NOW).await?, &[]).await?.try_get("now")?;
+        let flow = match known.flow.take() {
+            Some((read, flow)) if read.elapsed() < FLOW_FRESH => (read, flow),
+            _ => (Instant::now(), Arc::new(read_flow(&client, now).await?)),
+        };
+        known.flow = Some(flow.clone());
+        let (goals, replicas) = (read_goals(&client).await?, read_replicas(&client).await?);
+        let seen = client.query_one(&client.prepare_cached(statements::WORKERS_SEEN).await?, &[]).await?;
+        drop(client);
+        let mut workers = self.workers(None, WORKERS_SHOWN).await?.workers;
+        workers.retain(|worker| worker.seen_at > now - SEEN_LATELY);
+        let overview = Arc::new(Overview {
+            at: now,
+            totals: self.totals(false).await?,
+            goals,
+            flow: flow.1,
+            replicas,
+            workers,
+            workers_seen: seen.try_get("seen")?,
+            pauses: self.pauses().await?,
+        });
+        known.overview = Some((Instant::now(), Arc::clone(&overview)));
+        Ok(overview)
+    }
+}
+
+async fn read_goals(client: &impl GenericClient) -> Result<Vec<GoalDepth>> {
+    let statement = client.prepare_cached(statements::GOALS).await?;
+    let rows = client.query(&statement, &[]).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(GoalDepth {
+                namespace: row.try_get("namespace")?,
+                goal: row.try_get("goal")?,
+                claimable: row.try_get("claimable")?,
+                waiting: row.try_get("waiting")?,
+                claimed: row.try_get("claimed")?,
+                past_lease: row.try_get("past_lease")?,
+                oldest_age: row.try_get("oldest_age")?,
+            })
+        })
+        .collect()
+}
+
+async fn read_replicas(client: &impl GenericClient) -> Result<Vec<Replica>> {
+    let statement = client.prepare_cached(statements::REPLICAS).await?;
+    let rows = client.query(&statement, &[]).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Replica {
+                id: row.try_get("id")?,
+                host: row.try_get("host")?,
+                version: row.try_get("version")?,
+                started_at: row.try_get("started_at")?,
+                seen_at: row.try_get("seen_at")?,
+                alive: row.try_get("alive")?,
+            })
+        })
+        .collect()
+}
+
+async fn read_flow(client: &impl GenericClient, now: f64) -> Result<Flow> {
+    let steps = client.query(&client.prepare_cached(statements::FLOW).await?, &[]).await?;
+    let latencies = client.query(&client.prepare_cached(statements::LATENCIES).await?, &[]).await?;
+    #[allow(clippy::cast_precision_loss, reason = "small numbers")]
+    let (step, count) = (STEP as f64, STEPS as f64);
+    // The step that runs is the last one.
+    let from = ((now / step).floor() - (count - 1.0)) * step;
+    let mut flow = Flow { from, latencies: read_latencies(&latencies)?, ..Flow::default() };
+    let columns = [
+        ("published", &mut flow.published),
+        ("claimed", &mut flow.claimed),
+        ("fulfilled", &mut flow.fulfilled),
+        ("failed", &mut flow.failed),
+        ("dead", &mut flow.dead),
+    ];
+    for (name, column) in columns {
+        column.resize(STEPS, 0);
+        for row in &steps {
+            let number = ((row.try_get::<_, f64>("at")? - from) / step).floor();
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "what is below 0 is left out")]
+            if number >= 0.0
+                && let Some(at) = column.get_mut(number as usize)
+            {
+                *at += row.try_get::<_, i64>(name)?;
+            }
+        }
+    }
+    Ok(flow)
+}
+
+/// From rows in the order of namespace and goal, one for each bucket.
+fn read_latencies(rows: &[Row]) -> Result<Vec<GoalLatency>> {
+    let name = |row: &Row| Ok::<_, Error>((row.try_get::<_, String>("namespace")?, row.try_get::<_, String>("goal")?));
+    let mut goals: BTreeMap<(String, String), [Vec<i64>; 3]> = BTreeMap::new();
+    for row in rows {
+        let counts = goals.entry(name(row)?).or_default();
+        for (counts, column) in counts.iter_mut().zip(["waited", "worked", "took"]) {
+            counts.push(row.try_get::<_, Option<i64>>(column)?.unwrap_or(0));
+        }
+    }
+    let mut latencies: Vec<GoalLatency> = goals
+        .into_iter()
+        .map(|((namespace, goal), counts)| {
+            let [waited, worked, took] = counts.map(|counts| Percentiles::of(&counts));
+            GoalLatency { namespace, goal, waited, worked, took }
+        })
+        .collect();
+    latencies.sort_by_key(|goal| Reverse(goal.waited.count.max(goal.took.count)));
+    latencies.truncate(GOALS_SHOWN);
+    Ok(latencies)
+}
+
+impl Percentiles {
+    /// From counts by bucket, as [`FLOW_BUCKETS`] bounds them; the last one is for what is above.
+    fn of(counts: &[i64]) -> Self {
+        let count = counts.iter().sum();
+        let at = |share: f64| (count > 0).then(|| percentile(counts, count, share));
+        Self { count, p50: at(0.5), p90: at(0.9), p99: at(0.99) }
+    }
+}
+
+/// The value that such a share stays below: linear within its bucket. What is above all bounds counts as the highest.
+fn percentile(counts: &[i64], count: i64, share: f64) -> f64 {
+    #[allow(clippy::cast_precision_loss, reason = "an estimate anyway")]
+    let (mut left, counts) = (share * count as f64, counts.iter().map(|count| *count as f64));
+    let mut lower = 0.0;
+    for (count, upper) in counts.zip(FLOW_BUCKETS) {
+        if left <= count && count > 0.0 {
+            return lower + (upper - lower) * left / count;
+        }
+        left -= count;
+        lower = upper;
+    }
+    lower
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_found_within_their_bucket() {
+        let mut counts = vec![0; FLOW_BUCKETS.len() + 1];
+        assert_eq!(Percentiles::of(&counts), Percentiles::default());
+        // 50 up to 10 ms, 50 up to 25 ms.
+        (counts[3], counts[4]) = (50, 50);
+        let found = Percentiles::of(&counts);
+        assert_eq!((found.count, found.p50), (100, Some(0.01)));
+        assert!(found.p90.is_some_and(|p90| (p90 - 0.022).abs() < 1e-9), "{found:?}");
+    }
+
+    #[test]
+    fn what_is_above_all_bounds_counts_as_the_highest() {
+        let mut counts = vec![0; FLOW_BUCKETS.len() + 1];
+        *counts.last_mut().unwrap_or(&mut 0) = 3;
+        assert_eq!(Percentiles::of(&counts).p50, Some(300.0));
     }
 }

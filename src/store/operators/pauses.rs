@@ -1,9 +1,11 @@
-//! Goals and namespaces that are not handed out for now. Claims look at the table by themselves.
+//! Goals and namespaces that are not handed out for now. Claims know them from `store/pauses.rs`.
 
-use super::audit::By;
+use serde_json::json;
+
+use super::audit::{self, By};
 use crate::{
-    error::{Error, Result},
-    store::{Store, admission::Admission},
+    error::Result,
+    store::{Store, admission::Admission, statements},
 };
 
 /// What is paused.
@@ -23,8 +25,7 @@ impl Store {
     /// # Errors
     /// What admission refuses.
     pub async fn pause(&self, admission: &Admission, by: &By, namespace: &str, goal: Option<&str>) -> Result<bool> {
-        let _ = (admission, by, namespace, goal);
-        Err(Error::fault("not there yet"))
+        self.change_pause(admission, by, ("pause", statements::PAUSE), namespace, goal).await
     }
 
     /// Hands it out again. False: it was not paused. A goal stays paused while its namespace is.
@@ -32,8 +33,30 @@ impl Store {
     /// # Errors
     /// What admission refuses.
     pub async fn resume(&self, admission: &Admission, by: &By, namespace: &str, goal: Option<&str>) -> Result<bool> {
-        let _ = (admission, by, namespace, goal);
-        Err(Error::fault("not there yet"))
+        self.change_pause(admission, by, ("resume", statements::RESUME), namespace, goal).await
+    }
+
+    async fn change_pause(
+        &self,
+        admission: &Admission,
+        by: &By,
+        (action, statement): (&str, &str),
+        namespace: &str,
+        goal: Option<&str>,
+    ) -> Result<bool> {
+        let changed = self.transact(admission, async |tx| {
+            let statement = tx.prepare_cached(statement).await?;
+            let row = tx.query_opt(&statement, &[&namespace, &goal.unwrap_or_default()]).await?;
+            let changed = row.is_some() || tx.maybe_done();
+            if changed {
+                audit::write(tx, by, action, Some(namespace), json!({"goal": goal})).await?;
+            }
+            Ok(changed)
+        });
+        let changed = changed.await?;
+        // At once here; other replicas look within a second.
+        self.pauses.learn(self.changes().await?.1);
+        Ok(changed)
     }
 
     /// Everything that is paused, at most 1000 lines.
@@ -41,6 +64,17 @@ impl Store {
     /// # Errors
     /// `database_busy`.
     pub async fn pauses(&self) -> Result<Vec<Pause>> {
-        Err(Error::fault("not there yet"))
+        let client = self.client().await?;
+        let statement = client.prepare_cached(statements::PAUSES).await?;
+        let rows = client.query(&statement, &[]).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Pause {
+                    namespace: row.try_get("namespace")?,
+                    goal: row.try_get("goal")?,
+                    paused_at: row.try_get("paused_at")?,
+                })
+            })
+            .collect()
     }
 }

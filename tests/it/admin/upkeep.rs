@@ -85,7 +85,10 @@ async fn a_purge_takes_its_intents_out_of_the_totals() {
     assert!(metrics().await.contains(r#"intents_total{namespace="east""#));
     app.admin().post("/admin/purge", json!({"confirm": true, "namespace": "east"})).await.expect(200);
     let text = metrics().await;
-    assert!(!text.contains(r#"intents_total{namespace="east""#) && text.contains(r#"intents_total{namespace="west""#), "{text}");
+    assert!(
+        !text.contains(r#"intents_total{namespace="east""#) && text.contains(r#"intents_total{namespace="west""#),
+        "{text}"
+    );
 }
 
 #[tokio::test]
