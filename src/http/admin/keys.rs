@@ -218,7 +218,7 @@ pub async fn rotate(state: Shared, http: HttpRequest, request: AdminRequest) -> 
     json(StatusCode::CREATED, &generated(api_key, made))
 }
 
-/// Changes what a key reaches: at once, within a second on every replica.
+/// Changes what a key reaches, within a second on every replica.
 #[utoipa::path(
     post,
     path = "/admin/keys/{number}/scopes",

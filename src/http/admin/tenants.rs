@@ -31,7 +31,7 @@ struct Body<'a> {
     max_open_intents: Present<'a>,
 }
 
-/// Changes a tenant's limits: at once, within a second on every replica.
+/// Changes a tenant's limits, within a second on every replica.
 #[utoipa::path(
     post,
     path = "/admin/tenants/{number}/limits",

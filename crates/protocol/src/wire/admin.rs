@@ -11,7 +11,8 @@ use super::IntentStatus;
 pub struct Purged {
     /// Always true.
     pub ok: bool,
-    /// Whether nothing was deleted, because that was asked for.
+    /// There, and true, if nothing was deleted because that was asked for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
     /// How many rows are gone; in a dry run, how many would be, as last counted.
     pub purged: PurgedCounts,
