@@ -190,7 +190,9 @@ async fn keys_are_listed_page_by_page_with_what_their_tenants_have_open_and_neve
     let mut secrets = Vec::new();
     for number in 0..5 {
         let (client, key) = made(&app, json!({"owner": format!("owner-{number}")})).await;
-        client.published_many(&vec![intent("greet"); number]).await;
+        for _ in 0..number {
+            client.published(intent("greet")).await;
+        }
         secrets.push(key["api_key"].as_str().unwrap().to_owned());
     }
     let (mut seen, mut before) = (Vec::new(), String::new());
