@@ -74,14 +74,18 @@ impl Store {
             let row = tx
                 .query_opt(&statement, &[&id.0, &lanes.own_goal, &lanes.own, &lanes.public_goal, &lanes.public])
                 .await?;
-            if row.is_some() || (tx.maybe_done() && seen.state == State::Open) {
-                return audit::write(tx, by, "retry", Some(&id.to_string()), json!({})).await;
+            if row.is_none() {
+                // Looked at anew: a first try that was still at it then has brought it back by now.
+                let stands = self.find_on(&**tx, id).await?.ok_or_else(no_such_intent)?.state;
+                if !(tx.maybe_done() && stands == State::Open) {
+                    let stands = stands.as_str();
+                    return Err(Error::new(
+                        ErrorCode::Conflict,
+                        format!("Only dead intents can be retried, this one is {stands}."),
+                    ));
+                }
             }
-            let stands = self.find_on(&**tx, id).await?.ok_or_else(no_such_intent)?;
-            Err(Error::new(
-                ErrorCode::Conflict,
-                format!("Only dead intents can be retried, this one is {}.", stands.state.as_str()),
-            ))
+            audit::write(tx, by, "retry", Some(&id.to_string()), json!({})).await
         })
         .await
     }

@@ -127,7 +127,7 @@ impl Store {
             let rows = tx
                 .query(&statement, &[&until, &since, namespace, goal, tenant, error, &DEAD_LOOKED_AT, &wanted])
                 .await?;
-            tx.commit().await?;
+            tx.rollback().await?;
             Ok(rows)
         })
         .await?;

@@ -183,7 +183,7 @@ impl Store {
             } else {
                 search_by_id(&tx, filter, before, limit, self.intent_ttl).await?
             };
-            tx.commit().await?;
+            tx.rollback().await?;
             Ok(rows)
         })
         .await?;

@@ -57,7 +57,7 @@ async fn each_filter_finds_what_it_names_and_nothing_else() {
     assert_eq!(found(&admin, "state=dead&error=no%20paper").await, [id("dead")]);
     assert_eq!(found(&admin, &format!("id={}", id("fulfilled"))).await, [id("fulfilled")]);
     let tenant: i64 = app.db.value("SELECT id FROM tenants WHERE owner = 'bob'", &[]).await;
-    assert_eq!(found(&admin, &format!("tenant={tenant}")).await, [bob.clone()]);
+    assert_eq!(found(&admin, &format!("tenant={tenant}")).await, [bob.as_str()]);
     assert_eq!(found(&admin, &format!("tenant={tenant}&goal=held")).await, [""; 0]);
     // Forms send all their fields.
     assert_eq!(found(&admin, "id=&goal=&namespace=&state=&tenant=&since=&until=&worker=&limit=").await.len(), 6);
