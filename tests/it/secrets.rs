@@ -43,7 +43,18 @@ async fn neither_the_log_nor_an_operator_gets_to_see_a_secret() {
     root.get("/admin/dead").await.expect(200);
 
     let mut seen = Vec::new();
-    for path in ["/admin/dashboard", "/admin/dead", "/metrics", "/openapi.json", "/readyz"] {
+    for path in [
+        "/admin/dashboard",
+        "/admin/overview",
+        "/admin/intents",
+        "/admin/dead",
+        "/admin/keys",
+        "/admin/workers",
+        "/admin/audit",
+        "/metrics",
+        "/openapi.json",
+        "/readyz",
+    ] {
         seen.push((path.to_owned(), admin.get(path).await.text().to_owned()));
     }
     replica.terminate();

@@ -21,8 +21,12 @@ use crate::{
 
 /// How long what was read is good enough.
 const FRESH: Duration = Duration::from_secs(1);
-/// The same for the flow: a step is written every ten seconds, and adding up an hour of them takes a while.
+/// The same for the flow: a step is written every ten seconds.
 const FLOW_FRESH: Duration = Duration::from_secs(5);
+/// The same for latencies, whose buckets are many.
+const LATENCIES_FRESH: Duration = Duration::from_secs(10);
+/// Seconds after which a replica has written down what it did in a step.
+const WRITTEN_LATE: f64 = 60.0;
 /// Workers in the overview.
 const WORKERS_SHOWN: i64 = 100;
 /// Seconds for which a worker counts as seen lately.
@@ -90,7 +94,7 @@ pub struct Flow {
     pub failed: Vec<i64>,
     /// Intents that died.
     pub dead: Vec<i64>,
-    /// Of the last 10 minutes, by goal, those with the most first.
+    /// Of the last 5 minutes, by goal, those with the most first.
     pub latencies: Vec<GoalLatency>,
 }
 
@@ -147,6 +151,17 @@ pub(in crate::store) struct Cache(Mutex<Known>);
 struct Known {
     overview: Option<(Instant, Arc<Overview>)>,
     flow: Option<(Instant, Arc<Flow>)>,
+    known_flow: KnownFlow,
+}
+
+/// The flow as it was read: steps that are over do not change, so that only the last ones are read again.
+#[derive(Default)]
+struct KnownFlow {
+    /// Sums by the number of the step.
+    steps: BTreeMap<i64, Vec<i64>>,
+    /// By the database's clock, unix seconds.
+    read_at: Option<f64>,
+    latencies: Option<(Instant, Vec<GoalLatency>)>,
 }
 
 impl Store {
@@ -166,7 +181,7 @@ impl Store {
         let now: f64 = client.query_one(&client.prepare_cached(statements::NOW).await?, &[]).await?.try_get("now")?;
         let flow = match known.flow.take() {
             Some((read, flow)) if read.elapsed() < FLOW_FRESH => (read, flow),
-            _ => (Instant::now(), Arc::new(read_flow(&client, now).await?)),
+            _ => (Instant::now(), known.known_flow.read(&client, now).await?),
         };
         known.flow = Some(flow.clone());
         let (goals, replicas) = (read_goals(&client).await?, read_replicas(&client).await?);
@@ -224,34 +239,48 @@ async fn read_replicas(client: &impl GenericClient) -> Result<Vec<Replica>> {
         .collect()
 }
 
-async fn read_flow(client: &impl GenericClient, now: f64) -> Result<Flow> {
-    let steps = client.query(&client.prepare_cached(statements::FLOW).await?, &[]).await?;
-    let latencies = client.query(&client.prepare_cached(statements::LATENCIES).await?, &[]).await?;
-    #[allow(clippy::cast_precision_loss, reason = "small numbers")]
-    let (step, count) = (STEP as f64, STEPS as f64);
-    // The step that runs is the last one.
-    let from = ((now / step).floor() - (count - 1.0)) * step;
-    let mut flow = Flow { from, latencies: read_latencies(&latencies)?, ..Flow::default() };
-    let columns = [
-        ("published", &mut flow.published),
-        ("claimed", &mut flow.claimed),
-        ("fulfilled", &mut flow.fulfilled),
-        ("failed", &mut flow.failed),
-        ("dead", &mut flow.dead),
-    ];
-    for (name, column) in columns {
-        column.resize(STEPS, 0);
-        for row in &steps {
-            let number = ((row.try_get::<_, f64>("at")? - from) / step).floor();
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "what is below 0 is left out")]
-            if number >= 0.0
-                && let Some(at) = column.get_mut(number as usize)
-            {
-                *at += row.try_get::<_, i64>(name)?;
-            }
+impl KnownFlow {
+    /// Reads what is new. `now`: unix seconds by the database's clock.
+    async fn read(&mut self, client: &impl GenericClient, now: f64) -> Result<Arc<Flow>> {
+        #[allow(clippy::cast_precision_loss, reason = "small numbers")]
+        let (step, count) = (STEP as f64, STEPS as f64);
+        // The step that runs is the last one.
+        let from = ((now / step).floor() - (count - 1.0)) * step;
+        let since = self.read_at.map_or(from, |read_at| from.max(read_at - WRITTEN_LATE));
+        let statement = client.prepare_cached(statements::FLOW).await?;
+        for row in client.query(&statement, &[&since]).await? {
+            let sums = ["published", "claimed", "fulfilled", "failed", "dead"];
+            let sums: Vec<i64> = sums.iter().map(|name| row.try_get(name)).collect::<std::result::Result<_, _>>()?;
+            self.steps.insert(number((row.try_get::<_, f64>("at")? / step).floor()), sums);
         }
+        let first = number(from / step);
+        self.steps = self.steps.split_off(&first);
+        if self.latencies.as_ref().is_none_or(|(read, _)| read.elapsed() >= LATENCIES_FRESH) {
+            let statement = client.prepare_cached(statements::LATENCIES).await?;
+            let latencies = read_latencies(&client.query(&statement, &[]).await?)?;
+            self.latencies = Some((Instant::now(), latencies));
+        }
+        self.read_at = Some(now);
+        let column = |name: usize| {
+            let steps = (first..).take(STEPS);
+            steps.map(|at| self.steps.get(&at).and_then(|sums| sums.get(name)).copied().unwrap_or(0)).collect()
+        };
+        Ok(Arc::new(Flow {
+            from,
+            published: column(0),
+            claimed: column(1),
+            fulfilled: column(2),
+            failed: column(3),
+            dead: column(4),
+            latencies: self.latencies.as_ref().map(|(_, latencies)| latencies.clone()).unwrap_or_default(),
+        }))
     }
-    Ok(flow)
+}
+
+/// The number of a step since 1970.
+#[allow(clippy::cast_possible_truncation, reason = "whole and small")]
+fn number(steps: f64) -> i64 {
+    steps as i64
 }
 
 /// From rows in the order of namespace and goal, one for each bucket.

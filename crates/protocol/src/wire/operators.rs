@@ -198,7 +198,7 @@ pub struct Overview {
     pub goals: Vec<GoalDepth>,
     /// What was done in the last hour.
     pub flow: Flow,
-    /// Latencies of the last 10 minutes by goal, those with the most first.
+    /// Latencies of the last 5 minutes by goal, those with the most first.
     pub latencies: Vec<GoalLatency>,
     /// Replicas that gave a sign of life in the last hour.
     pub replicas: Vec<Replica>,
