@@ -6,4 +6,6 @@ pub mod intent;
 pub mod lanes;
 pub mod names;
 pub mod retry;
+pub mod scopes;
 pub mod trace;
+pub mod why;

@@ -35,6 +35,9 @@ use crate::{
 /// Seconds after which a request is slow.
 const SLOW: f64 = 1.0;
 
+/// What finds a request in the log, for handlers that write it down.
+pub struct RequestId(pub String);
+
 /// The middleware around all routes.
 ///
 /// # Errors
@@ -49,6 +52,7 @@ pub async fn wrap(
     let declared =
         request.headers().get(headers::INTENT_VERSION).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let method = request.method().clone();
+    request.extensions_mut().insert(RequestId(id.clone()));
 
     // Ends with this future, also if the client has hung up.
     let _under_way = state.clone().map(UnderWay::begin);

@@ -7,15 +7,18 @@ use actix_web::{
 };
 
 use super::{admin, intents, meta, openapi, values};
-use crate::error::{Error, ErrorCode};
+use crate::{
+    domain::scopes::Scope,
+    error::{Error, ErrorCode},
+};
 
 /// Who may use a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     /// Anybody.
     Open,
-    /// Holders of an API key.
-    Client,
+    /// Holders of an API key that may be used for this.
+    Client(Scope),
     /// Operators.
     Admin,
     /// Holders of the metrics token, and operators.
@@ -35,18 +38,19 @@ pub struct Route {
 
 /// Declares the table and the function that sets it up.
 macro_rules! routes {
-    ($($method:ident $path:literal $access:ident => $handler:path),+ $(,)?) => {
+    ($($method:ident $path:literal $access:ident $(($scope:ident))? => $handler:path),+ $(,)?) => {
         /// Every route.
         pub const ROUTES: &[Route] = &[$(Route {
             method: stringify!($method),
             path: $path,
-            access: Access::$access,
+            access: Access::$access $((Scope::$scope))?,
         }),+];
 
         /// Sets up every route. Each path has one method; others get 405, other paths 404.
         pub fn configure(app: &mut ServiceConfig) {
             $(app.service(
                 web::resource($path)
+                    .app_data(Access::$access $((Scope::$scope))?)
                     .route(web::route().guard(method_guard(stringify!($method))).to($handler))
                     .default_service(web::to(method_not_allowed)),
             );)+
@@ -63,27 +67,40 @@ routes! {
     GET "/readyz" Open => meta::readyz,
     GET "/openapi.json" Open => openapi::document,
     GET "/metrics" Metrics => meta::metrics,
-    POST "/intent" Client => intents::publish::publish,
-    POST "/intents" Client => intents::publish_many::publish_many,
-    POST "/claim" Client => intents::claim::claim,
-    POST "/fulfill" Client => intents::fulfill_many::fulfill_many,
-    POST "/fulfill/{id}" Client => intents::fulfill::fulfill,
-    POST "/fail" Client => intents::fail_many::fail_many,
-    POST "/fail/{id}" Client => intents::fail::fail,
-    POST "/extend_claim/{id}" Client => intents::extend::extend,
-    GET "/status/{id}" Client => intents::status::status,
-    GET "/result/{id}" Client => intents::result::result,
-    POST "/set/{key:.*}" Client => values::set::set,
-    GET "/get/{key:.*}" Client => values::get::get,
+    POST "/intent" Client(Publish) => intents::publish::publish,
+    POST "/intents" Client(Publish) => intents::publish_many::publish_many,
+    POST "/claim" Client(Work) => intents::claim::claim,
+    POST "/fulfill" Client(Work) => intents::fulfill_many::fulfill_many,
+    POST "/fulfill/{id}" Client(Work) => intents::fulfill::fulfill,
+    POST "/fail" Client(Work) => intents::fail_many::fail_many,
+    POST "/fail/{id}" Client(Work) => intents::fail::fail,
+    POST "/extend_claim/{id}" Client(Work) => intents::extend::extend,
+    GET "/status/{id}" Client(Read) => intents::status::status,
+    GET "/result/{id}" Client(Read) => intents::result::result,
+    POST "/set/{key:.*}" Client(Values) => values::set::set,
+    GET "/get/{key:.*}" Client(Values) => values::get::get,
     GET "/admin/dashboard" Admin => admin::dashboard::dashboard,
     POST "/admin/generate_key" Admin => admin::keys::generate_key,
     POST "/admin/revoke_key" Admin => admin::keys::revoke_key,
     POST "/admin/purge" Admin => admin::upkeep::purge,
     POST "/admin/cleanup" Admin => admin::upkeep::cleanup,
+    GET "/admin/overview" Admin => admin::overview::show,
+    GET "/admin/workers" Admin => admin::workers::list,
+    GET "/admin/audit" Admin => admin::audit::list,
+    GET "/admin/keys" Admin => admin::keys::list,
+    POST "/admin/keys/{number}/rotate" Admin => admin::keys::rotate,
+    POST "/admin/keys/{number}/scopes" Admin => admin::keys::set_scopes,
+    POST "/admin/keys/{number}/revoke" Admin => admin::keys::revoke_number,
+    POST "/admin/tenants/{number}/limits" Admin => admin::tenants::set_limits,
+    POST "/admin/pause" Admin => admin::pauses::pause,
+    POST "/admin/resume" Admin => admin::pauses::resume,
+    GET "/admin/pauses" Admin => admin::pauses::list,
+    GET "/admin/intents" Admin => admin::search::search,
     GET "/admin/intents/{id}" Admin => admin::intents::show,
     POST "/admin/intents/{id}/cancel" Admin => admin::intents::cancel,
     POST "/admin/intents/{id}/retry" Admin => admin::intents::retry,
     GET "/admin/dead" Admin => admin::dead::list,
+    POST "/admin/dead/redrive" Admin => admin::redrive::redrive,
     GET "/admin/dead/{id}" Admin => admin::dead::show,
     GET "/admin/style.css" Open => admin::dashboard::style,
 }

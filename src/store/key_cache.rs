@@ -37,7 +37,7 @@ impl KeyCache {
         Self { store, known: RwLock::default() }
     }
 
-    /// The key of this hash, unless it is revoked or there is none. Unknown keys are not remembered, so a new key works at
+    /// The key of this hash, unless it is revoked, has ended or there is none. Unknown keys are not remembered, so a new key works at
     /// once on every replica.
     ///
     /// # Errors
@@ -47,12 +47,12 @@ impl KeyCache {
             return Ok(Some(key));
         }
         let found = self.store.find_key(hash).await?;
-        if let (Some(key), Ok(mut known)) = (found, self.known.write()) {
+        if let (Some(key), Ok(mut known)) = (&found, self.known.write()) {
             if known.keys.len() >= CAPACITY {
                 known.keys.clear();
             }
             // A revocation that was committed since is still listed as recent when the next look comes.
-            known.keys.insert(*hash, key);
+            known.keys.insert(*hash, key.clone());
         }
         Ok(found)
     }
@@ -67,7 +67,8 @@ impl KeyCache {
     fn cached(&self, hash: &[u8; 32]) -> Option<Key> {
         let known = self.known.read().ok()?;
         let fresh = known.looked_at.is_some_and(|at| at.elapsed() < BELIEVED_FOR);
-        if fresh { known.keys.get(hash).copied() } else { None }
+        let lasts = |key: &&Key| key.ends.is_none_or(|ends| Instant::now() < ends);
+        if fresh { known.keys.get(hash).filter(lasts).cloned() } else { None }
     }
 
     /// Looks for changed keys for as long as the process runs, by connections of its own: when requests have to wait for

@@ -18,6 +18,7 @@ pub mod kv;
 mod lanes_in_use;
 mod marks;
 pub mod migrations;
+pub mod operators;
 pub mod partitions;
 pub mod pauses;
 pub mod pulse;
@@ -73,6 +74,7 @@ pub struct Inner {
     calendar: Calendar,
     lanes_in_use: LanesInUse,
     marks: Marks,
+    overview: operators::overview::Cache,
     signals: Signals,
     waiters: Waiters,
     /// What becomes of intents.
@@ -111,6 +113,7 @@ impl Store {
             calendar: Calendar::default(),
             lanes_in_use: LanesInUse::default(),
             marks: Marks::default(),
+            overview: operators::overview::Cache::default(),
             signals: Signals::default(),
             waiters: Waiters::default(),
             flow,

@@ -192,6 +192,13 @@ impl Session {
         Ok(Traced { inner, traces: self.traces.clone() })
     }
 
+    /// One that only reads.
+    pub(crate) async fn reading(&mut self) -> Result<Transaction<'_>> {
+        let begun = self.inner.build_transaction().read_only(true).start();
+        let inner = self.traces.statement(Some("BEGIN"), begun).await?;
+        Ok(Traced { inner, traces: self.traces.clone() })
+    }
+
     /// Closes the connection: it hangs, and nobody knows what it is in the middle of.
     pub(super) fn give_up(self) {
         drop(Object::take(self.inner));

@@ -2,11 +2,14 @@
 //! Postgres on a timer, never at a scrape. docs/metrics.md lists them all.
 
 use prometheus::{
-    Encoder, Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder, core::Collector, process_collector::ProcessCollector,
+    Encoder, Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder, core::Collector, process_collector::ProcessCollector,
 };
 
-use super::flow::{Flow, OTHER};
+use super::{
+    flow::{Flow, OTHER},
+    logging, traces,
+};
 use crate::{
     domain::intent::State,
     error::{Error, Result},
@@ -37,6 +40,8 @@ struct OfReplica {
     queued: IntGaugeVec,
     waiting_claims: IntGauge,
     clock_offset: Gauge,
+    /// By what happens to what the replica tells of itself. Counted elsewhere, for the whole process.
+    untold: [IntCounter; 3],
 }
 
 struct OfBus {
@@ -174,11 +179,26 @@ impl OfReplica {
             )?,
             waiting_claims: IntGauge::new("intent_bus_waiting_claims", "Claims that wait for work.")?,
             clock_offset: Gauge::new("intent_bus_clock_offset_seconds", "The replica's clock less the database's.")?,
+            untold: [
+                IntCounter::new(
+                    "intent_bus_log_lines_suppressed_total",
+                    "Log lines that were not written since they repeated others.",
+                )?,
+                IntCounter::new(
+                    "intent_bus_log_lines_lost_total",
+                    "Log lines that were not written since nobody read those before.",
+                )?,
+                IntCounter::new(
+                    "intent_bus_spans_dropped_total",
+                    "Spans that were not sent since the collector did not take those before.",
+                )?,
+            ],
         })
     }
 
     fn collectors(&self) -> Vec<Box<dyn Collector>> {
-        vec![
+        let untold = self.untold.iter().map(|counter| Box::new(counter.clone()) as Box<dyn Collector>);
+        let others: Vec<Box<dyn Collector>> = vec![
             Box::new(self.requests.clone()),
             Box::new(self.in_flight.clone()),
             Box::new(self.maintenance.clone()),
@@ -188,7 +208,8 @@ impl OfReplica {
             Box::new(self.queued.clone()),
             Box::new(self.waiting_claims.clone()),
             Box::new(self.clock_offset.clone()),
-        ]
+        ];
+        others.into_iter().chain(untold).collect()
     }
 
     /// Reads what is not counted but stands.
@@ -198,6 +219,10 @@ impl OfReplica {
             self.connections.with_label_values(&[state]).set(whole(count));
         }
         self.connections_max.set(whole(pool.max_size));
+        let untold = [logging::suppressed(), logging::lost(), traces::dropped()];
+        for (counter, count) in self.untold.iter().zip(untold) {
+            counter.inc_by(count.saturating_sub(counter.get()));
+        }
         for (kind, count) in store.queued() {
             self.queued.with_label_values(&[kind]).set(whole(count));
         }

@@ -34,7 +34,7 @@ async fn every_request_has_its_line_where_that_is_asked_for() {
     assert_eq!(line["status"], 201);
     assert_eq!(line["trace_id"], "11111111111111111111111111111111");
     assert!(line["seconds"].as_f64().unwrap() > 0.0);
-    assert!(line["caller"].as_str().unwrap().starts_with("tenant "), "{line}");
+    assert!(line["caller"].as_str().unwrap().starts_with("key "), "{line}");
     assert!(line.get("error").is_none(), "{line}");
     assert_eq!(lines.iter().find(|line| line["status"] == 204).unwrap()["caller"], "root");
 }

@@ -15,7 +15,7 @@ use crate::support::{TestApp, app::ROOT};
 const OPEN: &[&str] = &["/", "/health", "/livez", "/readyz", "/openapi.json", "/admin/style.css"];
 
 fn target(route: &Route) -> String {
-    route.path.replace("{id}", &"0".repeat(32)).replace("{key:.*}", "k")
+    route.path.replace("{id}", &"0".repeat(32)).replace("{key:.*}", "k").replace("{number}", "1")
 }
 
 #[test]
@@ -49,7 +49,7 @@ async fn every_closed_route_refuses_whoever_may_not_use_it() {
             answer.refused(401, "unauthorized");
             tried += 1;
         }
-        if route.access != Access::Client {
+        if !matches!(route.access, Access::Client(_)) {
             let answer = alice.send(route.method, &target(route), "{}").await;
             assert_eq!(answer.status, 403, "{} {} with a tenant's key", route.method, route.path);
             let answer = app.root().declaring("7.61").send(route.method, &target(route), "{}").await;
@@ -65,7 +65,7 @@ async fn every_closed_route_lets_in_who_may_use_it() {
     for route in ROUTES {
         let client = match route.access {
             Access::Open => app.nobody(),
-            Access::Client => app.client(ROOT),
+            Access::Client(_) => app.client(ROOT),
             Access::Admin | Access::Metrics => app.admin(),
         };
         let answer = client.send(route.method, &target(route), "{}").await;
@@ -82,7 +82,7 @@ async fn every_closed_route_lets_in_who_may_use_it() {
 #[tokio::test]
 async fn every_client_route_refuses_an_unsigned_request_where_signatures_are_required() {
     let app = TestApp::with(&[("BUS_REQUIRE_SIGNATURES", "true")]).await;
-    for route in ROUTES.iter().filter(|route| route.access == Access::Client) {
+    for route in ROUTES.iter().filter(|route| matches!(route.access, Access::Client(_))) {
         let answer = app.root().send(route.method, &target(route), "{}").await;
         answer.refused(403, "invalid_signature");
     }
@@ -93,7 +93,7 @@ async fn every_client_route_counts_in_the_rate() {
     let app = TestApp::with(&[("BUS_RATE_LIMIT_PER_MINUTE", "1")]).await;
     let alice = app.limited_tenant("alice").await;
     alice.claim("nothing").await.empty();
-    for route in ROUTES.iter().filter(|route| route.access == Access::Client) {
+    for route in ROUTES.iter().filter(|route| matches!(route.access, Access::Client(_))) {
         let body = r#"{"goal": "greet", "payload": {}, "value": 1, "claim_token": "x", "seconds": 60,
             "intents": [{"goal": "greet", "payload": {}}],
             "claims": [{"id": "00000000000000000000000000000000", "claim_token": "x"}]}"#;

@@ -73,7 +73,18 @@ async fn neither_the_log_nor_an_operator_gets_to_see_a_secret() {
     let mut seen: Vec<(String, String)> =
         collector.spans().into_iter().map(|span| (format!("the span {}", span.name), span.whole)).collect();
     assert!(seen.len() > 20, "{seen:#?}");
-    for path in ["/admin/dashboard", "/admin/dead", "/metrics", "/openapi.json", "/readyz"] {
+    for path in [
+        "/admin/dashboard",
+        "/admin/overview",
+        "/admin/intents",
+        "/admin/dead",
+        "/admin/keys",
+        "/admin/workers",
+        "/admin/audit",
+        "/metrics",
+        "/openapi.json",
+        "/readyz",
+    ] {
         seen.push((path.to_owned(), admin.get(path).await.text().to_owned()));
     }
     replica.terminate();

@@ -9,7 +9,7 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorCode {
-    /// No key, or one that is unknown or revoked.
+    /// No key, or one that is unknown, revoked or expired.
     Unauthorized,
     /// The key is good but does not reach this far.
     Forbidden,

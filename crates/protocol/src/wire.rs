@@ -9,12 +9,21 @@
 
 mod admin;
 mod intents;
+mod keys;
+mod operators;
 mod values;
 
-pub use admin::{CleanedUp, DeadLetter, DeadLetterDetail, GeneratedKey, IntentDetail, Purged, PurgedCounts, Revoked};
+pub use admin::{
+    CleanedUp, DeadLetter, DeadLetterDetail, Excerpt, IntentDetail, Purged, PurgedCounts, TimelineEvent, WhyNotClaimed,
+};
 pub use intents::{
     Claimed, ClaimedMany, Extended, FailOutcome, Failed, FailedMany, Finished, FinishedMany, FulfillOutcome,
     IntentResult, IntentStatus, NotFinished, PublishOutcome, Published, PublishedMany,
+};
+pub use keys::{GeneratedKey, KeyDetail, Keys, Revoked, TenantLimits};
+pub use operators::{
+    AuditLine, AuditLog, Flow, FoundIntent, FoundIntents, GoalDepth, GoalLatency, Overview, Pause, PauseChanged,
+    Pauses, Percentiles, Redriven, Replica, Totals, Worker, Workers,
 };
 pub use values::{Stored, Value};
 

@@ -11,7 +11,7 @@ use crate::{
     domain::intent::{DeadLetter, State},
     error::{Error, Result},
     http::{Shared, auth::AdminRequest, meta::VERSION},
-    store::{intents::look::Recent, keys::ListedKey, totals::Total},
+    store::{intents::look::Recent, keys::manage::ListedKey, totals::Total},
 };
 
 /// Lines of each list.
@@ -50,7 +50,7 @@ pub async fn dashboard(state: Shared, request: AdminRequest) -> Result<HttpRespo
             .map(|state| (state.as_str(), total(state))),
         recent: state.store.recent(LINES).await?,
         dead: state.store.dead_letters(LINES).await?,
-        keys: state.store.list_keys(LINES).await?,
+        keys: state.store.list_keys(None, LINES).await?.keys,
         by_namespace,
     };
     Ok(HttpResponse::Ok()

@@ -1,43 +1,80 @@
 //! `/admin/dead`: dead letters.
 
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header::{HeaderValue, LINK},
+};
 use intent_bus_protocol::wire;
 use serde_json::value::RawValue;
 
+use super::fields::{filter, given_in, page_size};
 use crate::{
     domain::intent::State,
     error::{Error, Result},
-    http::{Shared, auth::AdminRequest, ok, target},
+    http::{
+        Shared,
+        auth::AdminRequest,
+        ok,
+        openapi::DeadQuery,
+        target::{self, Query},
+    },
+    store::operators::search::{Cursor, Filter, Phase},
 };
 
-/// Dead letters in the list.
+/// Dead letters in the list, if nothing is said.
 const NEWEST: i64 = 100;
 /// The reason of a dead letter that gave none.
 const NO_REASON: &str = "No reason was given.";
 
 /// Lists the newest dead letters.
+///
+/// A header `Link` leads to the next page, if there is one; a page looks at 20,000 dead letters at most.
 #[utoipa::path(
     get,
     path = "/admin/dead",
     operation_id = "list_dead_letters",
     tag = "operators",
-    responses((status = 200, description = "At most 100, the newest first.", body = Vec<wire::DeadLetter>)),
+    params(DeadQuery),
+    responses(
+        (status = 200, description = "Those that died last come first.", body = Vec<wire::DeadLetter>),
+        (status = 400, description = "`invalid_namespace`, `invalid_goal`"),
+    ),
 )]
-pub async fn list(state: Shared, request: AdminRequest) -> Result<HttpResponse> {
+pub async fn list(state: Shared, http: HttpRequest, request: AdminRequest) -> Result<HttpResponse> {
+    let query = Query::of(&http)?;
+    let filter = Filter { phase: Some(Phase::Dead), id: None, ..filter(&query)? };
+    let limit = page_size(&query, NEWEST)?;
+    let before = given_in(&query, "before")?.map(Cursor::parse).transpose()?;
     state.store.admit(&request.admission).await?;
-    let letters = state.store.dead_letters(NEWEST).await?;
-    let letters: Vec<wire::DeadLetter> = letters
+    let page = state.store.search(&filter, before, limit).await?;
+    let letters: Vec<wire::DeadLetter> = page
+        .found
         .into_iter()
         .map(|letter| wire::DeadLetter {
             intent_id: letter.id.to_string(),
             namespace: letter.namespace,
             goal: letter.goal,
-            attempts: letter.attempts.into(),
-            reason: letter.reason.unwrap_or_else(|| NO_REASON.to_owned()),
-            created_at: letter.died_at,
+            attempts: letter.claim_attempts.into(),
+            reason: letter.last_error.unwrap_or_else(|| NO_REASON.to_owned()),
+            created_at: letter.completed_at.unwrap_or(letter.run_at),
         })
         .collect();
-    ok(&letters)
+    let mut answer = ok(&letters)?;
+    if let Some(cursor) = page.next {
+        let link = HeaderValue::from_str(&next_page(target::raw(&http), cursor)).map_err(Error::fault)?;
+        answer.headers_mut().insert(LINK, link);
+    }
+    Ok(answer)
+}
+
+/// The link to the page behind this one: the same query, but for where it begins.
+fn next_page(target: &str, cursor: Cursor) -> String {
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    // What could end the link before its end is encoded. Names are: nobody encodes the letters of `before`.
+    let kept = query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("before="));
+    let begins = format!("before={}", cursor.encode());
+    let query = kept.chain([begins.as_str()]).collect::<Vec<_>>().join("&").replace('<', "%3C").replace('>', "%3E");
+    format!("<{path}?{query}>; rel=\"next\"")
 }
 
 /// Shows one dead letter with its payload.

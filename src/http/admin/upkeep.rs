@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use super::fields::flag;
 use crate::{
     domain::names::Namespace,
     error::{Error, ErrorCode, Result},
@@ -23,9 +24,13 @@ use crate::{
 #[derive(Deserialize, ToSchema)]
 #[schema(as = Purge)]
 struct Purge<'a> {
-    #[schema(value_type = True, inline, required = true)]
+    #[schema(value_type = Option<True>, inline)]
     #[serde(borrow, default)]
     confirm: Option<&'a RawValue>,
+    /// In place of `confirm`: delete nothing, say how many it would be.
+    #[schema(value_type = Option<bool>, default = false)]
+    #[serde(borrow, default)]
+    dry_run: Option<&'a RawValue>,
     /// All namespaces, unless one is named.
     #[schema(value_type = Option<String>, pattern = "^[A-Za-z0-9_.-]{1,64}$")]
     #[serde(borrow, default)]
@@ -39,23 +44,31 @@ struct Purge<'a> {
     tag = "operators",
     request_body(content = Purge, example = json!({"confirm": true, "namespace": "default"})),
     responses(
-        (status = 200, description = "Deleted.", body = wire::Purged),
+        (status = 200, description = "Deleted, or what would be.", body = wire::Purged),
         (status = 400, description = "`invalid_json`, `invalid_namespace`"),
     ),
 )]
 pub async fn purge(state: Shared, request: AdminRequest) -> Result<HttpResponse> {
     let body: Purge<'_> = body::object(&request.body)?;
-    if body.confirm.is_none_or(|confirm| confirm.get() != "true") {
+    let dry_run = flag(body.dry_run, "dry_run", false)?;
+    if !dry_run && body.confirm.is_none_or(|confirm| confirm.get() != "true") {
         return Err(Error::invalid("This deletes intents for ever. Send {\"confirm\": true} if you mean it."));
     }
     let namespace = text(body.namespace, "namespace", ErrorCode::InvalidNamespace)?
         .map(|text| Namespace::parse(&text))
         .transpose()?;
-    state.store.admit(&request.admission).await?;
-    let purged = state.store.purge(namespace.as_ref().map(Namespace::as_str)).await?;
-    state.metrics.read_bus(&state.store).await?;
+    let namespace = namespace.as_ref().map(Namespace::as_str);
+    let purged = if dry_run {
+        state.store.admit(&request.admission).await?;
+        state.store.would_purge(namespace).await?
+    } else {
+        let purged = state.store.purge(&request.admission, &request.by, namespace).await?;
+        state.metrics.read_bus(&state.store).await?;
+        purged
+    };
     ok(&wire::Purged {
         ok: true,
+        dry_run,
         purged: wire::PurgedCounts { unfinished: purged.unfinished, finished: purged.finished },
     })
 }

@@ -2,7 +2,7 @@
 //! has no secret set is closed.
 
 use actix_web::{
-    FromRequest, HttpRequest,
+    FromRequest, HttpMessage, HttpRequest,
     dev::Payload,
     http::{
         Method,
@@ -19,8 +19,11 @@ use super::{Who, client, header, is_secret, signature};
 use crate::{
     app::State,
     error::{Error, ErrorCode, Result},
-    http::body,
-    store::admission::Admission,
+    http::{body, envelope::RequestId},
+    store::{
+        admission::Admission,
+        operators::audit::{Actor, By},
+    },
 };
 
 /// Longest body of an admin request, in bytes.
@@ -28,6 +31,8 @@ const BODY_MAX: usize = 65_536;
 
 /// An authenticated request of an operator.
 pub struct AdminRequest {
+    /// Who it is, for the audit log.
+    pub by: By,
     /// The nonce, where the root key has signed the request.
     pub admission: Admission,
     /// The body.
@@ -44,7 +49,7 @@ async fn authenticate(request: &HttpRequest, payload: &mut Payload) -> Result<Ad
     let state = request.app_data::<Data<State>>().ok_or_else(|| Error::fault("the state is not there"))?;
     if let Some(token) = header(request, headers::ADMIN_TOKEN) {
         return if is_secret(token, state.auth.admin.as_ref()) {
-            with_body(request, payload, state, Admission::default()).await
+            with_body(request, payload, state, Actor::AdminToken).await
         } else {
             Err(unauthorized())
         };
@@ -54,7 +59,7 @@ async fn authenticate(request: &HttpRequest, payload: &mut Payload) -> Result<Ad
             return Err(unauthorized());
         }
         same_site(request)?;
-        return with_body(request, payload, state, Admission::default()).await;
+        return with_body(request, payload, state, Actor::Dashboard).await;
     }
     let key = header(request, headers::API_KEY).ok_or_else(unauthorized)?;
     let caller = client::find_caller(state, key).await?.ok_or_else(unauthorized)?;
@@ -70,18 +75,19 @@ async fn authenticate(request: &HttpRequest, payload: &mut Payload) -> Result<Ad
     if signed.is_none() && state.auth.require_signatures {
         return Err(Error::bad_signature("This bus takes signed requests only, or X-Admin-Token."));
     }
-    Ok(AdminRequest { admission: Admission { tenant: caller.tenant, rate_limit: None, signed }, body })
+    let admission = Admission { tenant: caller.tenant, rate_limit: None, signed };
+    Ok(AdminRequest { by: by(request, Actor::RootKey), admission, body })
 }
 
-async fn with_body(
-    request: &HttpRequest,
-    payload: &mut Payload,
-    state: &State,
-    admission: Admission,
-) -> Result<AdminRequest> {
+fn by(request: &HttpRequest, actor: Actor) -> By {
+    let request_id = request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
+    By { actor, request_id }
+}
+
+async fn with_body(request: &HttpRequest, payload: &mut Payload, state: &State, actor: Actor) -> Result<AdminRequest> {
     Who::Operator.note(request);
     let body = body::read(request.headers(), payload, BODY_MAX, state.limits.request_timeout).await?;
-    Ok(AdminRequest { admission, body })
+    Ok(AdminRequest { by: by(request, actor), admission: Admission::default(), body })
 }
 
 /// The password that a browser sends for user `admin`.

@@ -12,9 +12,15 @@ use subtle::ConstantTimeEq;
 use super::{Who, header, signature};
 use crate::{
     app::State,
-    domain::hash::{hash128, key_hash},
+    domain::{
+        hash::{hash128, key_hash},
+        scopes::Reaches,
+    },
     error::{Error, ErrorCode, Result},
-    http::{body, routes},
+    http::{
+        body,
+        routes::{self, Access},
+    },
     store::{admission::Admission, idempotency::Idempotency},
 };
 
@@ -24,8 +30,10 @@ const ROOT: i64 = 0;
 pub(in crate::http) const IDEMPOTENCY_KEY_MAX: usize = 255;
 
 /// Whose key a request carries.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Caller {
+    /// The number of the key. None: the root key.
+    pub key: Option<i64>,
     /// The tenant.
     pub tenant: i64,
     /// SHA-256 of the key.
@@ -34,6 +42,8 @@ pub struct Caller {
     pub max_open: Option<i64>,
     /// Requests in a minute allowed. None: any number.
     pub rate_limit: Option<i32>,
+    /// What the key may be used for, and where.
+    pub reaches: Reaches,
 }
 
 impl Caller {
@@ -110,18 +120,21 @@ impl ClientRequest {
     }
 }
 
-/// Finds the key that a request presents. None: there is no such key, or it is revoked.
+/// Finds the key that a request presents. None: there is no such key, or it is revoked or has expired.
 pub(super) async fn find_caller(state: &State, key: &str) -> Result<Option<Caller>> {
     let hash = key_hash(key);
     if bool::from(hash.ct_eq(state.root_hash())) {
-        return Ok(Some(Caller { tenant: ROOT, key_hash: hash, max_open: None, rate_limit: None }));
+        let reaches = Reaches::default();
+        return Ok(Some(Caller { key: None, tenant: ROOT, key_hash: hash, max_open: None, rate_limit: None, reaches }));
     }
     let found = state.keys.find(&hash).await?;
     Ok(found.map(|found| Caller {
+        key: Some(found.id),
         tenant: found.tenant,
         key_hash: hash,
         max_open: Some(found.max_open.map_or(state.limits.max_open_intents, i64::from)),
         rate_limit: Some(found.rate_limit.unwrap_or(state.limits.rate_per_minute)),
+        reaches: found.reaches,
     }))
 }
 
@@ -151,16 +164,23 @@ async fn authenticate(request: &HttpRequest, payload: &mut Payload) -> Result<Cl
     };
     // The signature is computed for unknown keys too, so that the time does not tell them from known ones.
     let signed = signature::is_signed(request)
-        .then(|| signature::check(state, request, &body, key, caller.map_or(0, |caller| caller.tenant)));
-    let caller = caller.ok_or_else(|| Error::new(ErrorCode::Unauthorized, "This API key is unknown or revoked."))?;
+        .then(|| signature::check(state, request, &body, key, caller.as_ref().map_or(0, |caller| caller.tenant)));
+    let caller =
+        caller.ok_or_else(|| Error::new(ErrorCode::Unauthorized, "This API key is unknown, revoked or expired."))?;
     if signed.is_none() && state.auth.require_signatures {
         return Err(Error::bad_signature(
             "This bus takes signed requests only: send X-Timestamp, X-Nonce and X-Signature.",
         ));
     }
+    let signed = signed.transpose()?;
+    // Routes say what they are for, and one that does not lets nobody in.
+    let Some(Access::Client(scope)) = request.app_data::<Access>() else {
+        return Err(Error::fault("this route does not say what it is for"));
+    };
+    caller.reaches.allow(*scope)?;
     Ok(ClientRequest {
+        admission: Admission { tenant: caller.tenant, rate_limit: caller.rate_limit, signed },
         caller,
-        admission: Admission { tenant: caller.tenant, rate_limit: caller.rate_limit, signed: signed.transpose()? },
         declared: declared(request, state),
         body,
     })

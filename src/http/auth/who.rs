@@ -11,8 +11,13 @@ use super::Caller;
 pub enum Who {
     /// The root key's.
     Root,
-    /// A tenant's, by its number.
-    Tenant(i64),
+    /// A tenant's.
+    Tenant {
+        /// The number of the key.
+        key: i64,
+        /// The number of the tenant.
+        tenant: i64,
+    },
     /// An operator's: the admin token, or the dashboard's password.
     Operator,
 }
@@ -23,7 +28,7 @@ impl Who {
     pub fn tenant(self) -> Option<i64> {
         match self {
             Self::Root => Some(0),
-            Self::Tenant(tenant) => Some(tenant),
+            Self::Tenant { tenant, .. } => Some(tenant),
             Self::Operator => None,
         }
     }
@@ -36,7 +41,7 @@ impl Who {
 
 impl From<&Caller> for Who {
     fn from(caller: &Caller) -> Self {
-        if caller.is_root() { Self::Root } else { Self::Tenant(caller.tenant) }
+        caller.key.map_or(Self::Root, |key| Self::Tenant { key, tenant: caller.tenant })
     }
 }
 
@@ -44,7 +49,7 @@ impl fmt::Display for Who {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Root => f.write_str("root"),
-            Self::Tenant(tenant) => write!(f, "tenant {tenant}"),
+            Self::Tenant { key, .. } => write!(f, "key {key}"),
             Self::Operator => f.write_str("operator"),
         }
     }

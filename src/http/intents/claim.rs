@@ -55,6 +55,7 @@ const CAPABILITIES_MAX: usize = 32;
 pub async fn claim(state: Shared, http: HttpRequest, request: ClientRequest) -> Result<HttpResponse> {
     let query = Query::of(&http)?;
     let namespace = query.get("namespace")?.map_or_else(|| Ok(Namespace::default()), Namespace::parse)?;
+    request.caller.reaches.allow_in(namespace.as_str())?;
     let goal = query.get("goal")?.map(Goal::parse).transpose()?;
     let worker = worker(&http, &query)?;
     let capabilities = capabilities(&http, &query)?;

@@ -36,8 +36,9 @@ fn may_see_result(caller: &Caller, seen: &Seen) -> bool {
     caller.is_root() || seen.tenant == caller.tenant || seen.claimed_by == Some(caller.tenant)
 }
 
-/// The intent, if the caller may see it.
-fn visible(seen: Option<Seen>, may_see: impl Fn(&Seen) -> bool) -> Result<Seen> {
+/// The intent, if the caller may see it. What stands in a namespace that the key does not reach is not there for it.
+fn visible(caller: &Caller, seen: Option<Seen>, may_see: impl Fn(&Seen) -> bool) -> Result<Seen> {
+    let seen = seen.filter(|seen| caller.reaches.includes(&seen.namespace));
     let seen = seen.ok_or_else(|| Error::not_found("No such intent."))?;
     if may_see(&seen) { Ok(seen) } else { Err(Error::forbidden("This intent is another tenant's.")) }
 }

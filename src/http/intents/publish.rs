@@ -129,11 +129,13 @@ pub(super) fn read(request: &ClientRequest, body: &[u8], max_payload: usize) -> 
     let label =
         |field, name: &str, code| text(field, name, code)?.map(|text| Label::parse(&text, name, code)).transpose();
     let small = |number: i32| i16::try_from(number).map_err(Error::fault);
+    let namespace = text(body.namespace, "namespace", ErrorCode::InvalidNamespace)?
+        .map_or_else(|| Ok(Namespace::default()), |text| Namespace::parse(&text))?;
+    request.caller.reaches.allow_in(namespace.as_str())?;
     Ok(NewIntent {
         id: IntentId::generate()?,
         tenant: request.caller.tenant,
-        namespace: text(body.namespace, "namespace", ErrorCode::InvalidNamespace)?
-            .map_or_else(|| Ok(Namespace::default()), |text| Namespace::parse(&text))?,
+        namespace,
         goal: Goal::parse(&goal)?,
         public: is_public(body.visibility)?,
         priority: small(integer(body.priority, "priority", limits::PRIORITY)?.unwrap_or(limits::PRIORITY_DEFAULT))?,

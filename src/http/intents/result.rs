@@ -24,7 +24,7 @@ use crate::{
 )]
 pub async fn result(state: Shared, http: HttpRequest, request: ClientRequest) -> Result<HttpResponse> {
     let seen = state.store.find_for(&request.admission, target::intent_id(&http)?).await?;
-    let seen = visible(seen, |seen| may_see_result(&request.caller, seen))?;
+    let seen = visible(&request.caller, seen, |seen| may_see_result(&request.caller, seen))?;
     let status = status_of(&seen);
     let (result, result_type) = match seen.result {
         Some((bytes, kind)) => {

@@ -22,6 +22,6 @@ use crate::{
 )]
 pub async fn status(state: Shared, http: HttpRequest, request: ClientRequest) -> Result<HttpResponse> {
     let seen = state.store.find_for(&request.admission, target::intent_id(&http)?).await?;
-    let seen = visible(seen, |seen| seen.public || may_see_result(&request.caller, seen))?;
+    let seen = visible(&request.caller, seen, |seen| seen.public || may_see_result(&request.caller, seen))?;
     ok(&status_of(&seen))
 }

@@ -36,7 +36,7 @@ pub(super) fn complete(described: &utoipa::openapi::OpenApi) -> Value {
 
 fn add_parameters(operation: &mut Value, route: &Route) {
     let mut names: Vec<&str> =
-        ["id", "key"].into_iter().filter(|name| route.path.contains(&format!("{{{name}"))).collect();
+        ["id", "key", "number"].into_iter().filter(|name| route.path.contains(&format!("{{{name}"))).collect();
     if IDEMPOTENT.contains(&route.path) {
         names.push("Idempotency-Key");
     }
@@ -63,7 +63,7 @@ fn mend_body(operation: &mut Value) {
 fn security(access: Access) -> Value {
     match access {
         Access::Open => json!([]),
-        Access::Client => json!([{"api_key": []}]),
+        Access::Client(_) => json!([{"api_key": []}]),
         Access::Admin => json!([{"admin_token": []}, {"dashboard": []}, {"api_key": []}]),
         Access::Metrics => json!([{"metrics_token": []}, {"admin_token": []}, {"dashboard": []}, {"api_key": []}]),
     }

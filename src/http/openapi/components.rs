@@ -59,6 +59,7 @@ pub(super) fn parameters() -> Value {
     let path = |name: &str, description: &str, schema: Value| json!({"name": name, "in": "path", "required": true, "description": description, "schema": schema});
     json!({
         "id": path("id", "The intent's id.", json!({"type": "string", "pattern": "^[0-9A-Fa-f]{32}$"})),
+        "number": path("number", "The number of the key or tenant.", json!({"type": "integer", "minimum": 1})),
         "key": path(
             "key",
             "The value's name, private to the tenant: any text without NUL, slashes included.",

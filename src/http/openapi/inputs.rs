@@ -58,6 +58,88 @@ pub(crate) struct ClaimHeaders {
     prefer: Option<String>,
 }
 
+/// What an operator searches for.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct SearchQuery {
+    /// This one intent.
+    #[param(pattern = "^[0-9A-Fa-f]{32}$")]
+    id: Option<String>,
+    /// Exactly this goal.
+    #[param(max_length = 256, pattern = r"^[^\u0000]*[^\s\u0000][^\u0000]*$")]
+    goal: Option<String>,
+    /// Exactly this namespace.
+    #[param(pattern = "^[A-Za-z0-9_.-]{1,64}$")]
+    namespace: Option<String>,
+    /// Where it stands: `open` (`claimable` or `waiting`: delayed or backing off), `claimed`, `fulfilled`, `dead`. Dead ones come in the
+    /// order of their death, once maintenance has buried them.
+    #[param(pattern = "^(open|claimable|waiting|claimed|fulfilled|dead)$", example = "dead")]
+    state: Option<String>,
+    /// The publisher's number; 0 is root.
+    #[param(minimum = 0)]
+    tenant: Option<i64>,
+    /// The worker of the last claim, by its exact name.
+    #[param(max_length = 256, pattern = r"^[^\u0000]*$")]
+    worker: Option<String>,
+    /// A part of the last error, whatever its case.
+    #[param(max_length = 256, pattern = r"^[^\u0000]*$")]
+    error: Option<String>,
+    /// Published at this moment or later, in unix seconds; with `state=dead`: died.
+    #[param(minimum = 0, maximum = 253_402_300_799_i64)]
+    since: Option<f64>,
+    /// Published before this moment; with `state=dead`: died.
+    #[param(minimum = 0, maximum = 253_402_300_799_i64)]
+    until: Option<f64>,
+    /// Rows of the page, at most.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<i64>,
+    /// Where the page begins: `next` of the page before it.
+    before: Option<String>,
+}
+
+/// Which dead letters an operator wants to see.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct DeadQuery {
+    /// Exactly this goal.
+    #[param(max_length = 256, pattern = r"^[^\u0000]*[^\s\u0000][^\u0000]*$")]
+    goal: Option<String>,
+    /// Exactly this namespace.
+    #[param(pattern = "^[A-Za-z0-9_.-]{1,64}$")]
+    namespace: Option<String>,
+    /// The publisher's number; 0 is root.
+    #[param(minimum = 0)]
+    tenant: Option<i64>,
+    /// The worker of the last claim, by its exact name.
+    #[param(max_length = 256, pattern = r"^[^\u0000]*$")]
+    worker: Option<String>,
+    /// A part of the reason, whatever its case.
+    #[param(max_length = 256, pattern = r"^[^\u0000]*$")]
+    error: Option<String>,
+    /// Died at this moment or later, in unix seconds.
+    #[param(minimum = 0, maximum = 253_402_300_799_i64)]
+    since: Option<f64>,
+    /// Died before this moment.
+    #[param(minimum = 0, maximum = 253_402_300_799_i64)]
+    until: Option<f64>,
+    /// Rows of the page, at most.
+    #[param(minimum = 1, maximum = 200, default = 100)]
+    limit: Option<i64>,
+    /// Where the page begins, as the header `Link` of the page before it has it.
+    before: Option<String>,
+}
+
+/// Which page of a list.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PageQuery {
+    /// Rows of the page, at most.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<i64>,
+    /// Where the page begins: `next` of the page before it.
+    before: Option<String>,
+}
+
 /// What a claim brings.
 #[derive(ToSchema)]
 #[serde(untagged)]

@@ -12,6 +12,7 @@ struct Link {
 
 const ID: &[(&str, &str)] = &[("id", "$response.body#/id")];
 const FIRST_ID: &[(&str, &str)] = &[("id", "$response.body#/outcomes/0/id")];
+const NUMBER: &[(&str, &str)] = &[("number", "$response.body#/id")];
 const TOKEN: &[(&str, &str)] = &[("claim_token", "$response.body#/claim_token")];
 
 const LINKS: &[Link] = &[
@@ -44,6 +45,22 @@ const LINKS: &[Link] = &[
         body: &[],
     },
     Link { from: ("set_value", "200"), to: "get_value", parameters: &[("key", "$request.path.key")], body: &[] },
+    Link {
+        from: ("search_intents", "200"),
+        to: "show_intent",
+        parameters: &[("id", "$response.body#/intents/0/id")],
+        body: &[],
+    },
+    Link { from: ("generate_key", "201"), to: "rotate_key", parameters: NUMBER, body: &[] },
+    Link { from: ("generate_key", "201"), to: "set_scopes", parameters: NUMBER, body: &[] },
+    Link { from: ("generate_key", "201"), to: "revoke_key_by_number", parameters: NUMBER, body: &[] },
+    Link {
+        from: ("generate_key", "201"),
+        to: "set_limits",
+        parameters: &[("number", "$response.body#/tenant")],
+        body: &[],
+    },
+    Link { from: ("rotate_key", "201"), to: "revoke_key_by_number", parameters: NUMBER, body: &[] },
     Link {
         from: ("generate_key", "201"),
         to: "revoke_key",

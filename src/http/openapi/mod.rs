@@ -20,8 +20,8 @@ use serde_json::Value;
 use utoipa::OpenApi;
 
 pub(super) use self::inputs::{
-    ClaimAnswer, ClaimHeaders, ClaimQuery, ExtendBody, FailBody, FailManyBody, FulfillBody, FulfillManyBody, True,
-    Visibility,
+    ClaimAnswer, ClaimHeaders, ClaimQuery, DeadQuery, ExtendBody, FailBody, FailManyBody, FulfillBody, FulfillManyBody,
+    PageQuery, SearchQuery, True, Visibility,
 };
 pub use self::page::configure as configure_docs;
 use super::{admin, intents, meta, values};
@@ -33,7 +33,7 @@ use super::{admin, intents, meta, values};
         (name = "publishers", description = "Publish intents and see what becomes of them."),
         (name = "workers", description = "Claim intents and finish them."),
         (name = "values", description = "Small values that clients share for a while."),
-        (name = "operators", description = "Keys, dead letters, upkeep."),
+        (name = "operators", description = "Search, dead letters, pauses, keys, upkeep."),
         (name = "bus", description = "About the bus itself."),
     ),
     components(schemas(wire::ErrorBody)),
@@ -56,11 +56,24 @@ use super::{admin, intents, meta, values};
         admin::keys::revoke_key,
         admin::upkeep::purge,
         admin::upkeep::cleanup,
+        admin::keys::list,
+        admin::keys::rotate,
+        admin::keys::set_scopes,
+        admin::keys::revoke_number,
+        admin::tenants::set_limits,
+        admin::overview::show,
+        admin::workers::list,
+        admin::audit::list,
+        admin::pauses::pause,
+        admin::pauses::resume,
+        admin::pauses::list,
+        admin::search::search,
         admin::intents::show,
         admin::intents::cancel,
         admin::intents::retry,
         admin::dead::list,
         admin::dead::show,
+        admin::redrive::redrive,
         meta::index,
         meta::health,
         meta::livez,

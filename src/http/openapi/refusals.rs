@@ -13,8 +13,9 @@ pub(super) fn common(access: Access, path: &str) -> Vec<Code> {
     }
     codes.extend_from_slice(match access {
         Access::Open => &[],
-        Access::Client => &[
+        Access::Client(_) => &[
             Code::Unauthorized,
+            Code::Forbidden,
             Code::InvalidSignature,
             Code::PayloadTooLarge,
             Code::RateLimited,
@@ -50,7 +51,7 @@ pub(super) fn response(codes: &[Code], headers: &Value) -> Value {
 
 fn meaning(code: Code) -> &'static str {
     match code {
-        Code::Unauthorized => "no key or token, or one that is unknown or revoked.",
+        Code::Unauthorized => "no key or token, or one that is unknown, revoked or expired.",
         Code::Forbidden => "the key is good but does not reach this far.",
         Code::InvalidSignature => {
             "a stale timestamp, a used nonce, a wrong digest, or a header of a signed request is missing."

@@ -46,7 +46,7 @@ impl Store {
         self.transact(admission, async |tx| self.find_on(&**tx, id).await).await
     }
 
-    pub(super) async fn find_on(&self, client: &Traced<impl Client>, id: IntentId) -> Result<Option<Seen>> {
+    pub(in crate::store) async fn find_on(&self, client: &Traced<impl Client>, id: IntentId) -> Result<Option<Seen>> {
         let statement = client.prepare_cached(statements::FIND).await?;
         let row = client.query_opt(&statement, &[&id.0, &self.intent_ttl]).await?;
         row.map(|row| read(&row)).transpose()

@@ -1,11 +1,18 @@
 //! What operators do to intents: cancel, retry, purge.
 
+use serde_json::json;
 use tokio_postgres::Row;
 
 use crate::{
     domain::{ids::IntentId, intent::State, lanes::Lanes},
     error::{Error, ErrorCode, Result},
-    store::{Store, Tx, WHOLE_TABLE, admission::Admission, intents::upkeep::EXPIRED, statements},
+    store::{
+        Store, Tx, WHOLE_TABLE,
+        admission::Admission,
+        intents::upkeep::EXPIRED,
+        operators::audit::{self, By},
+        statements,
+    },
     telemetry::flow::Burial,
 };
 
@@ -27,16 +34,16 @@ impl Store {
     ///
     /// # Errors
     /// `not_found`.
-    pub async fn cancel(&self, admission: &Admission, id: IntentId) -> Result<()> {
+    pub async fn cancel(&self, admission: &Admission, by: &By, id: IntentId) -> Result<()> {
         let buried = self.transact(admission, async |tx| {
             // A retry at the same moment may take it from `finished`, where it was, to `intents`, where it was not yet.
-            if let Some(row) = cancel_unfinished(tx, id).await? {
-                return Ok(Some(row));
-            }
-            if cancel_finished(tx, id).await? {
-                return Ok(None);
-            }
-            cancel_unfinished(tx, id).await?.map(Some).ok_or_else(no_such_intent)
+            let buried = match cancel_unfinished(tx, id).await? {
+                Some(row) => Some(row),
+                None if cancel_finished(tx, id).await? => None,
+                None => Some(cancel_unfinished(tx, id).await?.ok_or_else(no_such_intent)?),
+            };
+            audit::write(tx, by, "cancel", Some(&id.to_string()), json!({})).await?;
+            Ok(buried)
         });
         self.count_buried(buried.await?.as_slice(), Burial::Cancelled)
     }
@@ -45,7 +52,7 @@ impl Store {
     ///
     /// # Errors
     /// `not_found`; `conflict` when it is not dead.
-    pub async fn retry(&self, admission: &Admission, id: IntentId) -> Result<()> {
+    pub async fn retry(&self, admission: &Admission, by: &By, id: IntentId) -> Result<()> {
         self.transact(admission, async |tx| {
             // Locked before it is looked at: what another retry has just brought back must not be taken for dead.
             let unfinished = is_unfinished(tx, id).await?;
@@ -67,23 +74,46 @@ impl Store {
             let row = tx
                 .query_opt(&statement, &[&id.0, &lanes.own_goal, &lanes.own, &lanes.public_goal, &lanes.public])
                 .await?;
-            if row.is_some() || (tx.maybe_done() && seen.state == State::Open) {
-                return Ok(());
+            if row.is_none() {
+                // Looked at anew: a first try that was still at it then has brought it back by now.
+                let stands = self.find_on(&**tx, id).await?.ok_or_else(no_such_intent)?.state;
+                if !(tx.maybe_done() && stands == State::Open) {
+                    let stands = stands.as_str();
+                    return Err(Error::new(
+                        ErrorCode::Conflict,
+                        format!("Only dead intents can be retried, this one is {stands}."),
+                    ));
+                }
             }
-            let stands = self.find_on(&**tx, id).await?.ok_or_else(no_such_intent)?;
-            Err(Error::new(
-                ErrorCode::Conflict,
-                format!("Only dead intents can be retried, this one is {}.", stands.state.as_str()),
-            ))
+            audit::write(tx, by, "retry", Some(&id.to_string()), json!({})).await
         })
         .await
+    }
+
+    /// How many intents a purge would delete, as last counted.
+    ///
+    /// # Errors
+    /// `database_busy`.
+    pub async fn would_purge(&self, namespace: Option<&str>) -> Result<Purged> {
+        let mut purged = Purged::default();
+        for total in self.totals(true).await? {
+            if namespace.is_none_or(|namespace| namespace == total.namespace) {
+                match total.state {
+                    State::Open | State::Claimed => purged.unfinished += total.count,
+                    State::Fulfilled | State::Dead => purged.finished += total.count,
+                }
+            }
+        }
+        Ok(purged)
     }
 
     /// Deletes all intents, of one namespace or of all, a bounded number at a time.
     ///
     /// # Errors
     /// `database_busy`; what was deleted until then stays deleted.
-    pub async fn purge(&self, namespace: Option<&str>) -> Result<Purged> {
+    pub async fn purge(&self, admission: &Admission, by: &By, namespace: Option<&str>) -> Result<Purged> {
+        // Before anything is gone: what is deleted takes many transactions, and the last of them may never come.
+        self.transact(admission, async |tx| audit::write(tx, by, "purge", namespace, json!({})).await).await?;
         let mut purged = Purged::default();
         loop {
             let mut client = self.client().await?;

@@ -1,7 +1,13 @@
 //! What operators do.
 
+mod audit;
 mod dashboard;
 mod dead;
+mod inspect;
 mod intents;
 mod keys;
+mod overview;
+mod reach;
+mod redrive;
+mod search;
 mod upkeep;

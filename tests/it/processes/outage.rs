@@ -362,6 +362,38 @@ async fn a_key_whose_commit_is_lost_is_made_and_revoked_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_act_of_an_operator_whose_commit_is_lost_is_done_once_and_has_one_line_in_the_audit_log() {
+    let bus = Bus::start().await;
+    let admin = bus.replica.admin();
+    let key = bus.db.value::<i64>("SELECT id FROM api_keys", &[]).await;
+    let mut told = bus.db.count("audit_log").await;
+    for (number, loss) in (1..).zip(Loss::ALL) {
+        let id = bus.tenant.published(json!({"goal": "lost", "payload": {}})).await;
+        let what = json!({"namespace": "default", "goal": "paused"});
+        let acts = [
+            (format!("/admin/intents/{id}/cancel"), json!({}), 200),
+            (format!("/admin/intents/{id}/retry"), json!({}), 200),
+            (format!("/admin/intents/{id}/cancel"), json!({}), 200),
+            ("/admin/dead/redrive".to_owned(), json!({"dry_run": false}), 200),
+            ("/admin/pause".to_owned(), what.clone(), 200),
+            ("/admin/resume".to_owned(), what, 200),
+            (format!("/admin/keys/{key}/rotate"), json!({}), 201),
+        ];
+        for (target, body, status) in acts {
+            let done = bus.losing(loss, admin.post(&target, body)).await.expect(status);
+            told += 1;
+            assert_eq!(bus.db.count("audit_log").await, told, "{target}, {loss:?}");
+            assert!(done.get("count").is_none_or(|count| count == 1), "{target}, {loss:?}: {done}");
+            assert!(done.get("changed").is_none_or(|changed| changed == true), "{target}, {loss:?}: {done}");
+            bus.check_quotas().await;
+        }
+        assert_eq!(bus.tenant.status(&id).await.expect(200)["status"], "open", "{loss:?}");
+        assert_eq!(bus.db.count("api_keys").await, 1 + number, "{loss:?}");
+    }
+    without_faults(&bus.replica);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_extension_whose_commit_is_lost_is_done() {
     let bus = Bus::start().await;
     for (case, client, loss) in bus.cases() {

@@ -1,39 +1,9 @@
-//! Answers to the operator. None shows a claim token, and only the one that makes a key shows it.
-
-use std::fmt;
+//! Answers to the operator about intents one by one, and about upkeep. None shows a key or a claim token.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::IntentStatus;
-
-/// `POST /admin/generate_key`: the only answer that ever contains the key.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct GeneratedKey {
-    /// The new key. The bus keeps only a hash of it, so it cannot be shown again.
-    #[cfg_attr(feature = "openapi", schema(pattern = "^tk_"))]
-    pub api_key: String,
-    /// Whose key it is, as given.
-    pub owner: String,
-}
-
-impl fmt::Debug for GeneratedKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GeneratedKey")
-            .field("api_key", &format_args!("[redacted]"))
-            .field("owner", &self.owner)
-            .finish()
-    }
-}
-
-/// `POST /admin/revoke_key`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Revoked {
-    /// Always true: within a second no replica takes the key any more.
-    pub ok: bool,
-}
 
 /// `POST /admin/purge`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +11,10 @@ pub struct Revoked {
 pub struct Purged {
     /// Always true.
     pub ok: bool,
-    /// How many rows are gone.
+    /// There, and true, if nothing was deleted because that was asked for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+    /// How many rows are gone; in a dry run, how many would be, as last counted.
     pub purged: PurgedCounts,
 }
 
@@ -87,6 +60,85 @@ pub struct IntentDetail {
     pub worker_id: Option<String>,
     /// When it was published, unix seconds by the database's clock.
     pub created_at: f64,
+    /// The publisher's number; 0 is root.
+    pub tenant: i64,
+    /// Who the publisher is.
+    pub owner: String,
+    /// When this was read, in unix seconds.
+    pub now: f64,
+    /// What was published; null once it is past its retention.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub payload: Option<Excerpt>,
+    /// What the work brought, if it is done.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub result: Option<Excerpt>,
+    /// `json` or `text`, if there is a result.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub result_type: Option<String>,
+    /// The trace of the request that published it (W3C Trace Context).
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub traceparent: Option<String>,
+    /// The id of that trace, to look for it.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub trace_id: Option<String>,
+    /// What has happened to it, the oldest first; what is still to come stands last.
+    pub timeline: Vec<TimelineEvent>,
+    /// Why nobody claims it, if it is open.
+    pub why: Vec<WhyNotClaimed>,
+}
+
+/// The beginning of a text that may be long.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Excerpt {
+    /// At most 65,536 bytes of it.
+    pub text: String,
+    /// Its whole length in bytes.
+    pub bytes: i64,
+    /// Whether there is more than is shown.
+    pub cut: bool,
+}
+
+/// What happened to an intent at a moment, or will.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct TimelineEvent {
+    /// When, in unix seconds.
+    pub at: f64,
+    /// `published`, `claimed`, `failed`, `lapsed` (the lease ended), `fulfilled`, `dead`; still to come: `lease_ends`, `due`.
+    pub event: String,
+    /// Of which attempt, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub attempt: Option<i32>,
+    /// The worker, by its own word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub worker_id: Option<String>,
+    /// The worker's tenant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub tenant: Option<i64>,
+    /// What the worker or the bus said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub error: Option<String>,
+}
+
+/// One thing that stands in the way of a claim.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct WhyNotClaimed {
+    /// `delayed`, `backing_off`, `namespace_paused`, `goal_paused`, `target_never_seen`, `target_away`, `no_capable_worker`,
+    /// `nobody_asks`, `others_first`, `expired`; `ready`: nothing does.
+    #[cfg_attr(feature = "openapi", schema(example = "nobody_asks"))]
+    pub code: String,
+    /// For people: what it is, and what to do.
+    pub message: String,
+    /// Until when, in unix seconds, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub until: Option<f64>,
 }
 
 /// One of `GET /admin/dead`: an intent that used up its attempts or was cancelled.
@@ -125,12 +177,6 @@ pub struct DeadLetterDetail {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_new_key_is_not_in_debug_output() {
-        let key = GeneratedKey { api_key: "tk_s3cr3t".to_owned(), owner: "alice".to_owned() };
-        assert_eq!(format!("{key:?}"), r#"GeneratedKey { api_key: [redacted], owner: "alice" }"#);
-    }
 
     #[test]
     fn a_dead_letter_keeps_its_payload_byte_for_byte() -> Result<(), serde_json::Error> {

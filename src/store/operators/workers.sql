@@ -1,0 +1,15 @@
+-- A page of workers, those that were seen last first.
+--
+-- $1 seen before this (NULL: any time), $2..$4 or at that very moment, by a lower tenant, namespace and name
+-- $5 how many
+-- Index: workers_seen_at, backwards.
+SELECT workers.tenant_id, owner, namespace, worker_id, goals, capabilities, claims, workers.seen_at AS moment,
+       extract(epoch FROM first_seen_at)::double precision AS first_seen_at,
+       extract(epoch FROM seen_at)::double precision AS seen_at
+FROM workers
+LEFT JOIN tenants ON tenants.id = workers.tenant_id
+WHERE workers.seen_at <= coalesce($1::timestamptz, 'infinity')
+  AND (workers.seen_at < coalesce($1, 'infinity')
+       OR (workers.tenant_id, namespace, worker_id) < ($2::bigint, $3::text, $4::text))
+ORDER BY workers.seen_at DESC, workers.tenant_id DESC, namespace DESC, worker_id DESC
+LIMIT $5
