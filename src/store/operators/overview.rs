@@ -150,14 +150,14 @@ pub(in crate::store) struct Cache(Mutex<Known>);
 struct Known {
     overview: Option<(Instant, Arc<Overview>)>,
     flow: Option<(Instant, Arc<Flow>)>,
-    known_flow: KnownFlow,
+    steps: Steps,
 }
 
 /// The flow as it was read: steps that are over do not change, so that only the last ones are read again.
 #[derive(Default)]
-struct KnownFlow {
+struct Steps {
     /// Sums by the number of the step.
-    steps: BTreeMap<i64, Vec<i64>>,
+    sums: BTreeMap<i64, Vec<i64>>,
     /// By the database's clock, unix seconds.
     read_at: Option<f64>,
     latencies: Option<(Instant, Vec<GoalLatency>)>,
@@ -180,7 +180,7 @@ impl Store {
         let now: f64 = client.query_one(&client.prepare_cached(statements::NOW).await?, &[]).await?.try_get("now")?;
         let flow = match known.flow.take() {
             Some((read, flow)) if read.elapsed() < FLOW_FRESH => (read, flow),
-            _ => (Instant::now(), known.known_flow.read(&client, now).await?),
+            _ => (Instant::now(), known.steps.read(&client, now).await?),
         };
         known.flow = Some(flow.clone());
         let (goals, replicas) = (read_goals(&client).await?, read_replicas(&client).await?);
@@ -238,7 +238,7 @@ async fn read_replicas(client: &Session) -> Result<Vec<Replica>> {
         .collect()
 }
 
-impl KnownFlow {
+impl Steps {
     /// Reads what is new. `now`: unix seconds by the database's clock.
     async fn read(&mut self, client: &Session, now: f64) -> Result<Arc<Flow>> {
         #[allow(clippy::cast_precision_loss, reason = "small numbers")]
@@ -248,12 +248,12 @@ impl KnownFlow {
         let since = self.read_at.map_or(from, |read_at| from.max(read_at - WRITTEN_LATE));
         let statement = client.prepare_cached(statements::FLOW).await?;
         for row in client.query(&statement, &[&since]).await? {
-            let sums = ["published", "claimed", "fulfilled", "failed", "dead"];
-            let sums: Vec<i64> = sums.iter().map(|name| row.try_get(name)).collect::<std::result::Result<_, _>>()?;
-            self.steps.insert(number((row.try_get::<_, f64>("at")? / step).floor()), sums);
+            let columns = ["published", "claimed", "fulfilled", "failed", "dead"];
+            let sums: Vec<i64> = columns.iter().map(|name| row.try_get(name)).collect::<std::result::Result<_, _>>()?;
+            self.sums.insert(number((row.try_get::<_, f64>("at")? / step).floor()), sums);
         }
         let first = number(from / step);
-        self.steps = self.steps.split_off(&first);
+        self.sums = self.sums.split_off(&first);
         if self.latencies.as_ref().is_none_or(|(read, _)| read.elapsed() >= LATENCIES_FRESH) {
             let statement = client.prepare_cached(statements::LATENCIES).await?;
             let latencies = read_latencies(&client.query(&statement, &[]).await?)?;
@@ -262,7 +262,7 @@ impl KnownFlow {
         self.read_at = Some(now);
         let column = |name: usize| {
             let steps = (first..).take(STEPS);
-            steps.map(|at| self.steps.get(&at).and_then(|sums| sums.get(name)).copied().unwrap_or(0)).collect()
+            steps.map(|at| self.sums.get(&at).and_then(|sums| sums.get(name)).copied().unwrap_or(0)).collect()
         };
         Ok(Arc::new(Flow {
             from,
