@@ -54,9 +54,9 @@ def bus(metric: str, selector: str, by: str = "") -> str:
     return f"max{by and f' by ({by}) '}({metric}{{{selector}}})"
 
 
-def quantile(share: float, metric: str, selector: str, by: str = "") -> str:
+def quantile(share: float, metric: str, selector: str, by: str = "", window: str = "$__rate_interval") -> str:
     """A quantile of a histogram of the replicas, over all of them."""
-    buckets = rate_of(f"{metric}_bucket", selector, ", ".join(filter(None, ["le", by])))
+    buckets = rate_of(f"{metric}_bucket", selector, ", ".join(filter(None, ["le", by])), window)
     return f"histogram_quantile({share:g}, {buckets})"
 
 
