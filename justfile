@@ -39,6 +39,14 @@ snippets:
 chart *arguments:
     bash .ci/chart {{ arguments }}
 
+# Dashboards, alerts and runbook, held together and against two replicas under load and a real Prometheus.
+sight *arguments:
+    bash .ci/sight {{ arguments }}
+
+# Writes the dashboards, and the chart's copies of them and of the alerts.
+dashboards:
+    bash .ci/sight --write
+
 # The image, run as a cautious operator would.
 image:
     bash .ci/image

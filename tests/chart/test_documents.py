@@ -27,6 +27,11 @@ class Documents(unittest.TestCase):
         done = subprocess.run(command, capture_output=True, text=True)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
 
+    def test_alerts_and_dashboards_are_those_of_compose(self):
+        command = [sys.executable, REPOSITORY / ".ci" / "chart-files", "--check"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+
     def test_the_schema_and_the_values_have_the_same_names(self):
         def compare(schema: dict, values: dict, at: str):
             names = set(schema["properties"]) - (NOT_VALUES if not at else set())

@@ -9,9 +9,8 @@ import unittest
 from collections import Counter
 from pathlib import Path
 
-from harness import charts
 from harness import objects as o
-from harness.helm import CHART, HELMS, Refused
+from harness.helm import HELMS, Refused
 from harness.rules import RULES, faults
 from harness.sets import EXAMPLES, NOT_VALUES, SETS, ValueSet
 
@@ -30,7 +29,6 @@ class ValueSets(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.folder = Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
-        cls.with_files = charts.with_files(cls.folder)
 
     def test_every_set_is_linted_rendered_valid_and_true_to_the_rules(self):
         renderings: dict[Path, ValueSet] = {}
@@ -41,15 +39,12 @@ class ValueSets(unittest.TestCase):
         self.validate(renderings)
 
     def set_of_values(self, values: ValueSet, row: dict, renderings: dict):
-        chart = self.with_files if values.files else CHART
         shapes = []
         for helm, lint, render in zip(HELMS, LINT, RENDER, strict=True):
             try:
-                helm.lint(values.values, values.sets, chart)
+                helm.lint(values.values, values.sets)
                 row[lint] = OK
-                text = helm.render(
-                    values.values, values.sets, values.apis, values.kubernetes, chart=chart, release=values.release
-                )
+                text = helm.render(values.values, values.sets, values.apis, values.kubernetes, release=values.release)
                 row[render] = OK
             except Refused as refusal:
                 self.fail(f"Helm {helm.version}: {refusal}")

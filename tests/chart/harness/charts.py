@@ -1,4 +1,4 @@
-"""Copies of the chart: with files that it does not have yet, or with a fault in it."""
+"""Copies of the chart with a fault in it."""
 
 from __future__ import annotations
 
@@ -6,22 +6,6 @@ import shutil
 from pathlib import Path
 
 from .helm import CHART
-
-RULES = """\
-groups:
-  - name: intent-bus
-    rules:
-      - alert: Loud
-        expr: up == 0
-        annotations: {summary: "{{ $labels.instance }} is down"}
-      - alert: Quiet
-        expr: up == 1
-  - name: only-quiet
-    rules:
-      - alert: Quiet
-        expr: up == 2
-"""
-DASHBOARD = '{"title": "Overview", "panels": [{"legendFormat": "{{status}}"}]}\n'
 
 
 def copy(to: Path, changes: dict[str, tuple[str, str]] | None = None) -> Path:
@@ -32,13 +16,4 @@ def copy(to: Path, changes: dict[str, tuple[str, str]] | None = None) -> Path:
         if old not in text:
             raise LookupError(f"{path} does not have {old!r} any more")
         (chart / path).write_text(text.replace(old, new), encoding="utf-8")
-    return chart
-
-
-def with_files(to: Path) -> Path:
-    """A copy with two groups of alerts and a dashboard."""
-    chart = copy(to)
-    (chart / "files" / "dashboards").mkdir(parents=True, exist_ok=True)
-    (chart / "files" / "rules.yaml").write_text(RULES, encoding="utf-8")
-    (chart / "files" / "dashboards" / "Over_view.json").write_text(DASHBOARD, encoding="utf-8")
     return chart

@@ -30,8 +30,6 @@ class ValueSet:
     apis: tuple[str, ...] = ()
     kubernetes: str = KUBERNETES
     release: str = RELEASE
-    # With alerts and a dashboard in the chart.
-    files: bool = False
 
     def expected(self) -> dict[str, int]:
         words = (word.partition("*") for word in self.kinds.split())
@@ -57,9 +55,8 @@ SETS = [
     of("minimal", "Deployment Service Secret"),
     of(
         "everything",
-        f"{MADE} ConfigMap*2 HorizontalPodAutoscaler HTTPRoute Ingress Job NetworkPolicy*3 {WATCHED}",
+        f"{MADE} ConfigMap*4 HorizontalPodAutoscaler HTTPRoute Ingress Job NetworkPolicy*3 {WATCHED}",
         apis=WITH_CRDS,
-        files=True,
     ),
     of("keys-of-ours", COMMON),
     of("autoscaling", f"{MADE} HorizontalPodAutoscaler"),
@@ -77,13 +74,8 @@ SETS = [
     ),
     of("ingress-https", f"{HTTPS} Secret Ingress"),
     of("policy-for-nobody", "Deployment PodDisruptionBudget Service*2 ServiceAccount Secret NetworkPolicy"),
-    of("monitoring", f"{MADE} {WATCHED} ConfigMap", apis=WITH_CRDS, files=True),
-    ValueSet(
-        "monitoring, no files yet", f"{MADE} ServiceMonitor", values=(VALUES / "monitoring.yaml",), apis=WITH_CRDS
-    ),
-    ValueSet(
-        "monitoring, unknown to the cluster", f"{MADE} ConfigMap", values=(VALUES / "monitoring.yaml",), files=True
-    ),
+    of("monitoring", f"{MADE} {WATCHED} ConfigMap*3", apis=WITH_CRDS),
+    ValueSet("monitoring, unknown to the cluster", f"{MADE} ConfigMap*3", values=(VALUES / "monitoring.yaml",)),
     of("labels-and-objects", f"{MADE} ConfigMap*2"),
     of("numbers", MADE),
     of("nothing-and-zero", MADE),
@@ -96,7 +88,7 @@ SETS = [
     example("openshift", f"{MADE} Ingress NetworkPolicy*2 ServiceMonitor", apis=WITH_CRDS),
     example(
         "production",
-        f"{HTTPS} HorizontalPodAutoscaler Ingress Job NetworkPolicy*2 ServiceMonitor",
+        f"{HTTPS} ConfigMap*3 HorizontalPodAutoscaler Ingress Job NetworkPolicy*2 {WATCHED}",
         apis=WITH_CRDS,
     ),
 ]

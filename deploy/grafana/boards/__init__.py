@@ -1,0 +1,1 @@
+"""The dashboards, one module each; `parts.py` has what they share."""
