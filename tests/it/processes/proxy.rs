@@ -1,5 +1,5 @@
 //! The network between the bus and Postgres, for tests that let it fail: it can go away, hang, and lose a COMMIT or the answer
-//! to one. A statement that lets requests in and commits by itself counts as a COMMIT.
+//! to one. A statement that lets requests in and commits by itself counts as a COMMIT; what runs on a timer does not.
 
 use std::{
     collections::HashSet,
@@ -157,6 +157,7 @@ async fn relay(
         started: false,
         admitting: HashSet::new(),
         in_transaction: false,
+        in_background: false,
     };
     let mut answers = BytesMut::new();
     loop {
@@ -214,6 +215,8 @@ struct Messages {
     /// Names of prepared statements that let requests in.
     admitting: HashSet<Vec<u8>>,
     in_transaction: bool,
+    /// It is none of a request's: what counts or looks on a timer sets its own timeouts.
+    in_background: bool,
 }
 
 impl Messages {
@@ -225,7 +228,11 @@ impl Messages {
                 self.in_transaction = text.starts_with(b"BEGIN")
                     || text.starts_with(b"START TRANSACTION")
                     || (self.in_transaction && !text.starts_with(b"COMMIT") && !text.starts_with(b"ROLLBACK\0"));
-                text == b"COMMIT\0"
+                if !self.in_transaction || text.starts_with(b"BEGIN") || text.starts_with(b"START TRANSACTION") {
+                    self.in_background &= text == b"COMMIT\0";
+                }
+                self.in_background |= text.starts_with(b"SET LOCAL");
+                text == b"COMMIT\0" && !std::mem::take(&mut self.in_background)
             }
             Some(b'P') => {
                 let name = message[5..].split(|byte| *byte == 0).next().unwrap_or_default();
