@@ -20,7 +20,7 @@ use actix_web::{
 use intent_bus_protocol::{generation::Declared, headers, names::is_request_id};
 use uuid::Uuid;
 
-use super::{error::Cause, routes};
+use super::{dashboard, error::Cause, routes};
 use crate::{
     app::State,
     config::sections::Trusted,
@@ -58,6 +58,9 @@ pub async fn wrap(
     let route = answer.request().match_pattern().unwrap_or_else(|| "unknown".to_owned());
     let status = answer.status();
     let cause = answer.response().extensions().get::<Cause>().map(|cause| cause.0.clone());
+    if let Some(page) = dashboard::failure_page(&answer, &id) {
+        answer = answer.into_response(page).map_into_right_body();
+    }
     let version = Declared::parse(declared.as_deref(), state.auth.protocol).answer_version();
     put_headers(&mut answer, &id, version, &state);
     let seconds = began.elapsed().as_secs_f64();
