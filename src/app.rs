@@ -6,6 +6,7 @@ use crate::{
     config::{Auth, Config, Limits, Proxy},
     domain::hash::key_hash,
     error::Result,
+    http::dashboard::{Live, Seal},
     store::{Store, key_cache::KeyCache},
     telemetry::metrics::Metrics,
 };
@@ -25,6 +26,10 @@ pub struct State {
     pub proxy: Proxy,
     /// Sizes, rates and times.
     pub limits: Limits,
+    /// What the dashboard has given out.
+    pub seal: Seal,
+    /// Those who look at the dashboard.
+    pub live: Live,
     /// Days for which finished intents are kept.
     pub retention_days: i32,
     /// SHA-256 of the root key, compared in its place.
@@ -45,6 +50,8 @@ impl State {
             keys: KeyCache::new(store.clone()),
             metrics: Metrics::new(&store.flow)?,
             store,
+            seal: Seal::new(&config.auth),
+            live: Live::default(),
             auth: config.auth.clone(),
             proxy: config.proxy.clone(),
             limits: config.limits.clone(),
@@ -73,10 +80,11 @@ impl State {
     }
 
     /// Says by `/readyz`, and by closing connections after their next answer, that the replica is about to stop. Claims that
-    /// wait are answered.
+    /// wait are answered, and the dashboard's streams end.
     pub fn begin_draining(&self) {
         self.draining.store(true, Ordering::Relaxed);
         self.store.stop_waiting();
+        self.live.close();
     }
 
     /// Whether the replica is about to stop.

@@ -207,7 +207,8 @@ struct Background(Vec<actix_web::rt::task::JoinHandle<()>>);
 impl Background {
     fn start(state: &Data<State>, config: &Config) -> Result<Self> {
         let (settings, database) = (config.maintenance.clone(), config.database.clone());
-        let (for_keys, for_maintenance, for_pulse) = (Arc::clone(state), Arc::clone(state), Arc::clone(state));
+        let (for_keys, for_maintenance) = (Arc::clone(state), Arc::clone(state));
+        let (for_pulse, for_pages) = (Arc::clone(state), Arc::clone(state));
         let store = || state.store.clone();
         let (for_calendar, for_marks, for_waiting, for_signals) = (store(), store(), store(), store());
         let address = database.session().clone();
@@ -224,6 +225,7 @@ impl Background {
             actix_web::rt::spawn(async move { for_waiting.watch_for_waiting().await }),
             actix_web::rt::spawn(async move { maintenance::pulse::run(&for_pulse).await }),
             actix_web::rt::spawn(async move { for_signals.signal(&address).await }),
+            actix_web::rt::spawn(async move { for_pages.live.run(&for_pages.store).await }),
             actix_web::rt::spawn(async move {
                 prepare_later(&for_maintenance, &database).await;
                 maintenance::run(&for_maintenance, &settings).await;

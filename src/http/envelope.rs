@@ -21,7 +21,7 @@ use intent_bus_protocol::{generation::Declared, headers, names::is_request_id};
 use opentelemetry::{Context, context::FutureExt};
 use uuid::Uuid;
 
-use super::{auth::Who, error::Refused, routes};
+use super::{auth::Who, dashboard, error::Refused, routes};
 use crate::{
     app::State,
     config::sections::Trusted,
@@ -66,6 +66,14 @@ pub async fn wrap(
 
     let Some(state) = state else { return Ok(answer) };
     let route = answer.request().match_pattern();
+    if let Some(page) = dashboard::failure_page(&answer, &id) {
+        // The page takes the place of the answer, not of what the log has to say of it.
+        let refused = answer.response_mut().extensions_mut().remove::<Refused>();
+        answer = answer.into_response(page).map_into_right_body();
+        if let Some(refused) = refused {
+            answer.response_mut().extensions_mut().insert(refused);
+        }
+    }
     let version = Declared::parse(declared.as_deref(), state.auth.protocol).answer_version();
     put_headers(&mut answer, &id, version, &state);
     let known = Answered {

@@ -1,4 +1,5 @@
-//! The one table of routes. The tests walk it too: each entry must refuse whoever may not use it, and be in `/openapi.json`.
+//! The one table of routes. The tests walk it too: each entry must refuse whoever may not use it, and those of the API must be
+//! in `/openapi.json`.
 
 use actix_web::{
     HttpRequest, HttpResponse, guard,
@@ -6,7 +7,7 @@ use actix_web::{
     web::{self, ServiceConfig},
 };
 
-use super::{admin, intents, meta, openapi, values};
+use super::{admin, dashboard, intents, meta, openapi, values};
 use crate::{
     domain::scopes::Scope,
     error::{Error, ErrorCode},
@@ -36,31 +37,41 @@ pub struct Route {
     pub access: Access,
 }
 
-/// Declares the table and the function that sets it up.
+/// Declares a table and the function that sets it up.
 macro_rules! routes {
-    ($($method:ident $path:literal $access:ident $(($scope:ident))? => $handler:path),+ $(,)?) => {
-        /// Every route.
-        pub const ROUTES: &[Route] = &[$(Route {
+    (
+        $(#[$about:meta])* $table:ident, $set_up:ident:
+        $($method:ident $path:literal $access:ident $(($scope:ident))? => $handler:path),+ $(,)?
+    ) => {
+        $(#[$about])*
+        pub const $table: &[Route] = &[$(Route {
             method: stringify!($method),
             path: $path,
             access: Access::$access $((Scope::$scope))?,
         }),+];
 
-        /// Sets up every route. Each path has one method; others get 405, other paths 404.
-        pub fn configure(app: &mut ServiceConfig) {
+        fn $set_up(app: &mut ServiceConfig) {
             $(app.service(
                 web::resource($path)
                     .app_data(Access::$access $((Scope::$scope))?)
                     .route(web::route().guard(method_guard(stringify!($method))).to($handler))
                     .default_service(web::to(method_not_allowed)),
             );)+
-            openapi::configure_docs(app);
-            app.default_service(web::to(no_such_path));
         }
     };
 }
 
+/// Sets up every route. Each path has one method; others get 405, other paths 404.
+pub fn configure(app: &mut ServiceConfig) {
+    set_up_api(app);
+    set_up_pages(app);
+    openapi::configure_docs(app);
+    app.default_service(web::to(no_such_path));
+}
+
 routes! {
+    /// Every route of the API.
+    ROUTES, set_up_api:
     GET "/" Open => meta::index,
     GET "/health" Open => meta::health,
     GET "/livez" Open => meta::livez,
@@ -79,7 +90,7 @@ routes! {
     GET "/result/{id}" Client(Read) => intents::result::result,
     POST "/set/{key:.*}" Client(Values) => values::set::set,
     GET "/get/{key:.*}" Client(Values) => values::get::get,
-    GET "/admin/dashboard" Admin => admin::dashboard::dashboard,
+    GET "/admin/dashboard" Admin => dashboard::dashboard,
     POST "/admin/generate_key" Admin => admin::keys::generate_key,
     POST "/admin/revoke_key" Admin => admin::keys::revoke_key,
     POST "/admin/purge" Admin => admin::upkeep::purge,
@@ -102,7 +113,38 @@ routes! {
     GET "/admin/dead" Admin => admin::dead::list,
     POST "/admin/dead/redrive" Admin => admin::redrive::redrive,
     GET "/admin/dead/{id}" Admin => admin::dead::show,
-    GET "/admin/style.css" Open => admin::dashboard::style,
+    GET "/admin/style.css" Open => dashboard::style,
+}
+
+routes! {
+    /// Every route of the dashboard, for people: what can be done there can be done by the API, so that `/openapi.json` has none
+    /// of them. `tests/it/dashboard` sees to it that each change needs a form's token.
+    PAGES, set_up_pages:
+    GET "/admin/events" Admin => dashboard::events,
+    GET "/admin/dashboard/parts" Admin => dashboard::fragments,
+    GET "/admin/dashboard/script.js" Admin => dashboard::script,
+    GET "/admin/dashboard/icon.svg" Admin => dashboard::icon,
+    GET "/admin/dashboard/intents" Admin => dashboard::intents::list,
+    GET "/admin/dashboard/intents/{id}" Admin => dashboard::intents::show,
+    POST "/admin/dashboard/intents/{id}/cancel" Admin => dashboard::intents::cancel,
+    POST "/admin/dashboard/intents/{id}/retry" Admin => dashboard::intents::retry,
+    GET "/admin/dashboard/dead" Admin => dashboard::dead::list,
+    GET "/admin/dashboard/dead/redrive" Admin => dashboard::dead::preview,
+    POST "/admin/dashboard/dead/redrive/start" Admin => dashboard::dead::start,
+    GET "/admin/dashboard/workers" Admin => dashboard::workers::list,
+    GET "/admin/dashboard/pauses" Admin => dashboard::pauses::list,
+    POST "/admin/dashboard/pauses/pause" Admin => dashboard::pauses::pause,
+    POST "/admin/dashboard/pauses/resume" Admin => dashboard::pauses::resume,
+    GET "/admin/dashboard/keys" Admin => dashboard::keys::list,
+    POST "/admin/dashboard/keys/create" Admin => dashboard::keys::create,
+    GET "/admin/dashboard/keys/{number}" Admin => dashboard::keys::show,
+    POST "/admin/dashboard/keys/{number}/rotate" Admin => dashboard::keys::rotate,
+    POST "/admin/dashboard/keys/{number}/reach" Admin => dashboard::keys::reach,
+    POST "/admin/dashboard/keys/{number}/limits" Admin => dashboard::keys::limits,
+    POST "/admin/dashboard/keys/{number}/revoke" Admin => dashboard::keys::revoke,
+    GET "/admin/dashboard/audit" Admin => dashboard::audit::list,
+    GET "/admin/dashboard/purge" Admin => dashboard::purge::show,
+    POST "/admin/dashboard/purge/start" Admin => dashboard::purge::start,
 }
 
 /// Whether a request to this path brings many things, and so may be larger than others.
@@ -126,6 +168,7 @@ pub(super) async fn method_not_allowed(request: HttpRequest) -> HttpResponse {
     let pattern = request.match_pattern();
     let allowed = ROUTES
         .iter()
+        .chain(PAGES)
         .find(|route| Some(route.path) == pattern.as_deref())
         .map_or("GET, HEAD", |route| if route.method == "GET" { "GET, HEAD" } else { "POST" });
     let error = Error::new(ErrorCode::MethodNotAllowed, format!("This path takes {allowed}."));

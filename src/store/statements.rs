@@ -38,7 +38,6 @@ statements! {
     LOCK = "intents/lock.sql",
     CANCEL_FINISHED = "intents/cancel_finished.sql",
     RETRY = "intents/retry.sql",
-    RECENT = "intents/recent.sql",
     LOCK_LAPSED = "intents/lock_lapsed.sql",
     SWEEP = "intents/sweep.sql",
     LOCK_EXPIRED = "intents/lock_expired.sql",

@@ -13,6 +13,7 @@
 mod admin;
 mod auth;
 mod config;
+mod dashboard;
 mod envelope;
 mod explain;
 mod fidelity;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use intent_bus::http::{
     openapi::documented_path,
-    routes::{Access, ROUTES, Route},
+    routes::{Access, PAGES, ROUTES, Route},
 };
 use serde_json::Value;
 
@@ -23,6 +23,7 @@ fn nothing_is_open_but_what_has_to_be() {
     let open: Vec<&str> = ROUTES.iter().filter(|route| route.access == Access::Open).map(|route| route.path).collect();
     assert_eq!(open, OPEN);
     assert!(ROUTES.iter().filter(|route| route.access == Access::Open).all(|route| route.method == "GET"));
+    assert!(PAGES.iter().all(|route| route.access == Access::Admin));
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Longest name of an owner, in characters.
-const OWNER_MAX: usize = 128;
+pub(in crate::http) const OWNER_MAX: usize = 128;
 /// A tenant's own limits.
 pub(super) const LIMITS: RangeInclusive<i32> = 1..=1_000_000_000;
 /// Seconds for which a key may be made: up to ten years.

@@ -1,7 +1,6 @@
 //! What operators see and do. Nothing here shows a key (but the one that is just made) or a claim token.
 
 pub mod audit;
-pub mod dashboard;
 pub mod dead;
 mod fields;
 pub mod intents;

@@ -98,7 +98,7 @@ fn basic_password(request: &HttpRequest) -> Option<String> {
 }
 
 /// A browser sends its password with requests that other sites' pages make, too. Those may not change anything.
-fn same_site(request: &HttpRequest) -> Result<()> {
+pub(in crate::http) fn same_site(request: &HttpRequest) -> Result<()> {
     if request.method() == Method::GET || request.method() == Method::HEAD {
         return Ok(());
     }

@@ -9,7 +9,7 @@ mod who;
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
-pub(super) use self::client::IDEMPOTENCY_KEY_MAX;
+pub(super) use self::{admin::same_site, client::IDEMPOTENCY_KEY_MAX};
 pub use self::{
     admin::{AdminRequest, MetricsReader},
     client::{Caller, ClientRequest},

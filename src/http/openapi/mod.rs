@@ -24,7 +24,7 @@ pub(super) use self::inputs::{
     PageQuery, SearchQuery, True, Visibility,
 };
 pub use self::page::configure as configure_docs;
-use super::{admin, intents, meta, values};
+use super::{admin, dashboard, intents, meta, values};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -50,8 +50,8 @@ use super::{admin, intents, meta, values};
         intents::extend::extend,
         values::set::set,
         values::get::get,
-        admin::dashboard::dashboard,
-        admin::dashboard::style,
+        dashboard::dashboard,
+        dashboard::style,
         admin::keys::generate_key,
         admin::keys::revoke_key,
         admin::upkeep::purge,

@@ -16,27 +16,6 @@ use crate::{
     },
 };
 
-/// A line of the page that shows the newest intents.
-#[derive(Debug)]
-pub struct Recent {
-    /// The intent.
-    pub id: IntentId,
-    /// Its namespace.
-    pub namespace: String,
-    /// Its goal.
-    pub goal: String,
-    /// Where it stands.
-    pub state: State,
-    /// Claims so far.
-    pub claim_attempts: i16,
-    /// Claims allowed.
-    pub max_attempts: i16,
-    /// The worker of the last claim.
-    pub worker_id: Option<String>,
-    /// Unix seconds.
-    pub created_at: f64,
-}
-
 impl Store {
     /// One intent.
     ///
@@ -80,30 +59,6 @@ impl Store {
                     attempts: row.try_get("claim_attempts")?,
                     reason: row.try_get("last_error")?,
                     died_at: row.try_get("died_at")?,
-                })
-            })
-            .collect()
-    }
-
-    /// The newest intents, finished or not.
-    ///
-    /// # Errors
-    /// `database_busy`.
-    pub async fn recent(&self, limit: i64) -> Result<Vec<Recent>> {
-        let client = self.client().await?;
-        let statement = client.prepare_cached(statements::RECENT).await?;
-        let rows = client.query(&statement, &[&limit, &self.intent_ttl]).await?;
-        rows.iter()
-            .map(|row| {
-                Ok(Recent {
-                    id: IntentId(row.try_get("id")?),
-                    namespace: row.try_get("namespace")?,
-                    goal: row.try_get("goal")?,
-                    state: State::parse(row.try_get("state")?)?,
-                    claim_attempts: row.try_get("claim_attempts")?,
-                    max_attempts: row.try_get("max_attempts")?,
-                    worker_id: row.try_get("worker_id")?,
-                    created_at: row.try_get("created_at")?,
                 })
             })
             .collect()

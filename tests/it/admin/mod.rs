@@ -1,7 +1,6 @@
 //! What operators do.
 
 mod audit;
-mod dashboard;
 mod dead;
 mod inspect;
 mod intents;

@@ -1,4 +1,5 @@
-//! Clients in Python, against real replicas: every published version of the SDK, hostile bytes, the API's description.
+//! Clients in Python, against real replicas: every published version of the SDK, hostile bytes, the API's description; and a
+//! browser that they drive through the dashboard.
 
 use std::{
     fs::{self, File},
@@ -50,10 +51,14 @@ fn run(command: &mut Command) {
 
 /// Runs a script of `tests/python` against a replica on a database of its own, which must come out of it without a fault.
 async fn script(name: &str, settings: &[(&str, &str)], arguments: &[&str]) {
-    let db = TestDb::create().await;
+    script_on(&TestDb::create().await, name, settings, arguments).await;
+}
+
+/// The same on a database that holds something already.
+async fn script_on(db: &TestDb, name: &str, settings: &[(&str, &str)], arguments: &[&str]) {
     let fixed = [("BUS_RATE_LIMIT_PER_MINUTE", "100000"), ("BUS_MAX_OPEN_INTENTS", "100000"), ("BUS_WORKERS", "2")];
     let settings: Vec<_> = fixed.iter().chain(settings).copied().collect();
-    let replica = Replica::start(&db, &settings);
+    let replica = Replica::start(db, &settings);
     let url = format!("http://{}", replica.address);
     let path = repository().join("tests/python").join(name);
     let arguments: Vec<String> = ["--url", &url, "--root-key", ROOT, "--admin-token", ADMIN]
@@ -94,4 +99,33 @@ async fn hostile_bytes_break_nothing() {
 #[tokio::test]
 async fn the_bus_does_what_its_description_says() {
     script("openapi_check.py", &[], &["--dashboard-password", PASSWORD, "--metrics-token", METRICS]).await;
+}
+
+/// A browser of this machine. `TEST_CHROMIUM` names another.
+fn chromium() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let named = std::env::var_os("TEST_CHROMIUM").map(PathBuf::from);
+    let installed = std::env::split_paths(&path)
+        .flat_map(|folder| ["chromium", "chromium-browser", "google-chrome"].map(|name| folder.join(name)));
+    named.into_iter().chain(installed).find(|file| file.is_file())
+}
+
+/// `PAGES_SCREENSHOTS` names a folder for its screenshots.
+#[tokio::test]
+async fn a_browser_can_use_every_page_of_the_dashboard() {
+    let Some(chromium) = chromium() else {
+        return tell("SKIPPED: no Chromium is installed, so the dashboard was not looked at with a browser.");
+    };
+    let db = TestDb::create().await;
+    // The schema is there once a replica has run; the history is told before the one that is looked at.
+    Replica::start(&db, &[]).terminate();
+    db.batch(include_str!("../../python/pages/history.sql")).await;
+    let chromium = chromium.to_str().expect("a path in UTF-8");
+    let screenshots = std::env::var("PAGES_SCREENSHOTS").ok();
+    let mut arguments = vec!["--dashboard-password", PASSWORD, "--chromium", chromium];
+    if let Some(folder) = &screenshots {
+        arguments.extend(["--screenshots", folder]);
+    }
+    let settings = [("BUS_CLEANUP_INTERVAL_SECONDS", "2"), ("BUS_CLAIM_TIMEOUT_SECONDS", "600")];
+    script_on(&db, "pages_check.py", &settings, &arguments).await;
 }

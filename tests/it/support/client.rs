@@ -51,6 +51,18 @@ impl Client {
         Self { headers, ..self.clone() }
     }
 
+    /// The same without this header.
+    pub(crate) fn without(&self, name: &str) -> Self {
+        let headers = self.headers.iter().filter(|(other, _)| other != name).cloned().collect();
+        Self { headers, ..self.clone() }
+    }
+
+    /// The same, showing redirects instead of going where they lead.
+    pub(crate) fn not_following(&self) -> Self {
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build();
+        Self { http: http.expect("an HTTP client"), ..self.clone() }
+    }
+
     /// The same with the headers that sign one request, which can be sent as often as one likes and is let in once.
     pub(crate) fn signed_once(&self, method: &str, target: &str, body: &str, timestamp: i64) -> Self {
         let headers = sign_as(self.api_key(), method, target, body.as_bytes(), timestamp, &nonce());

@@ -1,0 +1,160 @@
+//! Dead letters: a list, and putting many back at once. What a redrive would do is shown before it can be done.
+
+use actix_web::{HttpRequest, HttpResponse};
+use askama::Template;
+
+use super::{
+    Frame, filters,
+    form::{Form, done},
+    intents::Asked,
+    render,
+    words::many,
+};
+use crate::{
+    error::{Error, Result},
+    http::{Shared, auth::AdminRequest, target::Query},
+    store::operators::{
+        redrive::{Candidates, Redrive},
+        search::{Cursor, Filter, Found, Page, Phase},
+    },
+};
+
+const SECTION: &str = "/admin/dashboard/dead";
+/// Lines of a page.
+const LINES: i64 = 50;
+/// Dead letters that one redrive may put back.
+const MOST: i64 = 10_000;
+/// How many become due in a second, unless the form says otherwise.
+const PER_SECOND: i32 = 50;
+
+#[derive(Template)]
+#[template(path = "dead.html")]
+struct List {
+    frame: Frame,
+    asked: Asked,
+    problem: Option<String>,
+    found: Vec<Found>,
+    next: Option<String>,
+    searched_until: Option<f64>,
+    first_page: bool,
+}
+
+/// `GET /admin/dashboard/dead`
+pub async fn list(state: Shared, http: HttpRequest, request: AdminRequest) -> Result<HttpResponse> {
+    state.store.admit(&request.admission).await?;
+    let query = Query::of(&http)?;
+    let asked = Asked { state: String::new(), id: String::new(), ..Asked::of(&query)? };
+    let (filter, problem) = match asked.filter() {
+        Ok(filter) => (Some(Filter { phase: Some(Phase::Dead), ..filter }), None),
+        Err(error) => (None, Some(error.message().to_owned())),
+    };
+    let before = query.get("before")?.filter(|text| !text.is_empty()).map(Cursor::parse).transpose()?;
+    let page = match &filter {
+        Some(filter) => state.store.search(filter, before, LINES).await?,
+        None => Page::default(),
+    };
+    let bad = problem.is_some();
+    let mut answer = render(&List {
+        frame: Frame::of(&http, &state, SECTION, "Dead letters")?,
+        next: page.next.map(|next| asked.query(&next.encode())),
+        asked,
+        problem,
+        found: page.found,
+        searched_until: page.searched_until,
+        first_page: before.is_none(),
+    })?;
+    if bad {
+        *answer.status_mut() = actix_web::http::StatusCode::BAD_REQUEST;
+    }
+    Ok(answer)
+}
+
+#[derive(Template)]
+#[template(path = "redrive.html")]
+struct Preview {
+    frame: Frame,
+    asked: Asked,
+    limit: i64,
+    per_second: i32,
+    candidates: Candidates,
+    /// Seconds until the last of them is due.
+    takes: f64,
+}
+
+impl Preview {
+    /// The same filter for the form that does it.
+    fn hidden(&self) -> [(&'static str, &str); 6] {
+        let Asked { goal, namespace, tenant, error, since, until, .. } = &self.asked;
+        [
+            ("goal", goal),
+            ("namespace", namespace),
+            ("tenant", tenant),
+            ("error", error),
+            ("since", since),
+            ("until", until),
+        ]
+    }
+}
+
+/// `GET /admin/dashboard/dead/redrive`: what would be put back.
+pub async fn preview(state: Shared, http: HttpRequest, request: AdminRequest) -> Result<HttpResponse> {
+    state.store.admit(&request.admission).await?;
+    let query = Query::of(&http)?;
+    let asked = Asked { state: String::new(), id: String::new(), ..Asked::of(&query)? };
+    let redrive = redrive(&asked, query.get("limit")?, query.get("per_second")?)?;
+    let candidates = state.store.redrive_candidates(&redrive).await?;
+    #[allow(clippy::cast_precision_loss, reason = "at most ten thousand")]
+    let takes = candidates.count as f64 / f64::from(redrive.per_second);
+    render(&Preview {
+        frame: Frame::of(&http, &state, SECTION, "Put dead letters back")?,
+        asked,
+        limit: redrive.limit,
+        per_second: redrive.per_second,
+        candidates,
+        takes,
+    })
+}
+
+/// `POST /admin/dashboard/dead/redrive/start`
+pub async fn start(state: Shared, http: HttpRequest, request: AdminRequest) -> Result<HttpResponse> {
+    let form = Form::read(&http, &request, &state)?;
+    let asked = Asked::of_form(&form);
+    let redrive = redrive(&asked, form.get("limit"), form.get("per_second"))?;
+    let redriven = state.store.redrive(&request.admission, &request.by, &redrive).await?;
+    let mut text = format!("{} put back.", many(redriven.count, "dead letter"));
+    if redriven.count > 1 {
+        text = format!("{text} {} become due in each second.", redrive.per_second);
+    }
+    if redriven.more {
+        text.push_str(" There may be more: do it again to go on.");
+    }
+    Ok(done(&state, &format!("{SECTION}{}", asked.query("")), &text))
+}
+
+fn redrive(asked: &Asked, limit: Option<&str>, per_second: Option<&str>) -> Result<Redrive> {
+    let number = |typed: Option<&str>, name: &str, unset: i64, most: i64| {
+        let typed = typed.map(str::trim).filter(|typed| !typed.is_empty());
+        typed
+            .map_or(Some(unset), |typed| typed.parse().ok())
+            .filter(|number| (1..=most).contains(number))
+            .ok_or_else(|| Error::invalid(format!("{name} is a whole number from 1 to {most}. Go back and mend it.")))
+    };
+    let per_second = number(per_second, "How many become due in a second", PER_SECOND.into(), 1000)?;
+    Ok(Redrive {
+        filter: Filter { phase: Some(Phase::Dead), ..asked.filter()? },
+        limit: number(limit, "How many to put back", 1000, MOST)?,
+        per_second: i32::try_from(per_second).map_err(Error::fault)?,
+    })
+}
+
+impl List {
+    /// The first page of what is listed.
+    fn here(&self) -> String {
+        format!("{SECTION}{}", self.asked.query(""))
+    }
+
+    /// Where the redrive of what is listed begins.
+    fn redrive_link(&self) -> String {
+        format!("{SECTION}/redrive{}", self.asked.query(""))
+    }
+}

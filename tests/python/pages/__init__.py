@@ -1,0 +1,1 @@
+"""What pages_check.py is made of."""
