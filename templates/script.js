@@ -147,6 +147,8 @@ function keepLive() {
   const live = document.getElementById("live");
   if (!live || !window.EventSource) return;
   const says = live.querySelector("[data-says]");
+  let source = null;
+  let timer = 0;
   let slow = 0;
 
   function say(state, words) {
@@ -170,21 +172,29 @@ function keepLive() {
     }
   }
 
+  // A browser has six connections for a host: tabs that nobody looks at shall not keep them.
   function stream() {
-    const source = new EventSource(live.dataset.stream);
+    clearTimeout(timer);
+    if (source || document.hidden) return;
+    source = new EventSource(live.dataset.stream);
     source.addEventListener("overview", (event) => {
       put(JSON.parse(event.data));
       say("on", "Live");
     });
     source.addEventListener("trouble", () => say("slow", "The database does not answer. This is as of a while ago."));
     source.addEventListener("error", () => {
-      if (source.readyState !== EventSource.CLOSED) {
+      if (source?.readyState === EventSource.CLOSED) {
+        source = null;
+        poll();
+      } else {
         say("slow", "Connecting again…");
-        return;
       }
-      poll();
     });
-    window.addEventListener("pagehide", () => source.close(), { once: true });
+  }
+
+  function rest() {
+    source?.close();
+    source = null;
   }
 
   async function poll() {
@@ -198,9 +208,12 @@ function keepLive() {
       say("off", "The bus does not answer. This is as of a while ago.");
     }
     // Now and then there is a place again.
-    setTimeout(slow % 4 === 0 ? stream : poll, SLOW_MS);
+    timer = setTimeout(slow % 4 === 0 ? stream : poll, SLOW_MS);
   }
 
+  document.addEventListener("visibilitychange", () => (document.hidden ? rest() : stream()));
+  window.addEventListener("pagehide", rest);
+  window.addEventListener("pageshow", (event) => event.persisted && stream());
   stream();
 }
 

@@ -62,6 +62,7 @@ def main() -> int:
             },
             "forms of other sites": lambda: attack.forms_of_other_sites_fail(browser, bus, password),
             "a wrong password": lambda: attack.without_a_password_nothing_is_shown(browser, bus),
+            "many tabs": lambda: walk.many_tabs(browser, bus, password, account),
             "too many streams": lambda: attack.too_many_streams(browser, bus, password, account),
         }
         for name, step in ((name, step) for name, step in steps.items() if arguments.only in name):

@@ -146,6 +146,26 @@ def times_are_the_readers(browser: Browser, bus: Bus, password: str, it: dict, a
     context.close()
 
 
+def many_tabs(browser: Browser, bus: Bus, password: str, account: Account) -> None:
+    """A browser has six connections for a host. Tabs that nobody looks at keep none, and go on when they are looked at."""
+    context = open_context(browser, password, "desktop", "light", account)
+    show = """(hidden) => {
+        Object.defineProperty(document, "hidden", {configurable: true, get: () => hidden});
+        document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    tabs = []
+    for _ in range(9):
+        tab = context.new_page()
+        tab.goto(f"{bus.url}/admin/dashboard")
+        tab.locator("#live.on").wait_for()
+        tab.evaluate(show, True)
+        tabs.append(tab)
+    with tabs[0].expect_request("**/admin/events"):
+        tabs[0].evaluate(show, False)
+    tabs[0].locator("#live.on").wait_for()
+    context.close()
+
+
 def without_script(browser: Browser, bus: Bus, password: str, it: dict) -> None:
     context = open_context(browser, password, "desktop", "light", None, java_script_enabled=False)
     page = context.new_page()
