@@ -78,6 +78,12 @@ impl Reaches {
         )))
     }
 
+    /// Whether it reaches into every namespace.
+    #[must_use]
+    pub fn is_everywhere(&self) -> bool {
+        self.namespaces.is_none()
+    }
+
     /// Whether it reaches into a namespace.
     #[must_use]
     pub fn includes(&self, namespace: &str) -> bool {

@@ -49,10 +49,12 @@ pub struct Done {
     pub dropped: u64,
     /// Signs of life forgotten.
     pub pulse: u64,
+    /// Keys that have ended by themselves.
+    pub keys: u64,
 }
 
 impl Done {
-    fn counts(&self) -> [(&'static str, u64); 9] {
+    fn counts(&self) -> [(&'static str, u64); 10] {
         [
             ("lapsed_claims", self.lapsed),
             ("expired_intents", self.expired),
@@ -63,6 +65,7 @@ impl Done {
             ("made_partitions", self.made),
             ("dropped_partitions", self.dropped),
             ("pruned_activity", self.pulse),
+            ("retired_keys", self.keys),
         ]
     }
 }
@@ -105,6 +108,7 @@ pub async fn pass(store: &Store, retention_days: i32, sweep: &mut Sweep) -> Resu
     done.lapsed = repeat(async || store.bury_lapsed(STEP).await).await?;
     done.values = repeat(async || store.drop_expired_values(STEP).await).await?;
     done.pulse = store.prune_pulse().await?;
+    done.keys = store.retire_keys().await?;
     done.lanes = repeat(async || store.drop_unused_lanes(STEP).await).await?;
     for _ in 0..STEPS {
         let swept = store.sweep(sweep.after, SWEEP_STEP, MOVE_PAYLOADS_AFTER).await?;

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use tokio::time::{Interval, MissedTickBehavior, interval};
 use uuid::Uuid;
 
 use crate::{
@@ -35,14 +36,44 @@ pub async fn run(state: &State) {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let replica = Replica { id: Uuid::new_v4(), host, version: VERSION };
     let mut pulse = Pulse { replica, told: HashMap::new(), seen: Vec::new() };
-    loop {
-        if state.is_prepared()
-            && let Err(error) = pulse.beat(state).await
-        {
-            tracing::warn!(?error, "a sign of life could not be written; the next one tells the same");
+    let beats = async {
+        let mut turn = every();
+        loop {
+            turn.tick().await;
+            if state.is_prepared()
+                && let Err(error) = pulse.beat(state).await
+            {
+                tracing::warn!(?error, "a sign of life could not be written; the next one tells the same");
+            }
         }
-        tokio::time::sleep(EVERY).await;
-    }
+    };
+    // Apart: counting a large table must not let the replica seem dead.
+    let looks = async {
+        let mut turn = every();
+        loop {
+            turn.tick().await;
+            if state.is_prepared()
+                && let Err(error) = look(state).await
+            {
+                tracing::warn!(
+                    ?error,
+                    "the bus could not be looked at for the metrics; they are those of the last look"
+                );
+            }
+        }
+    };
+    futures_util::future::join(beats, looks).await;
+}
+
+fn every() -> Interval {
+    let mut turn = interval(EVERY);
+    turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    turn
+}
+
+async fn look(state: &State) -> Result<()> {
+    state.store.count_totals().await?;
+    state.metrics.read_bus(&state.store).await
 }
 
 impl Pulse {
@@ -58,8 +89,7 @@ impl Pulse {
         self.seen.clear();
         self.told = tallies.into_iter().map(|tally| (key(&tally), tally)).collect();
         state.store.flow.forget_idle();
-        state.store.count_totals().await?;
-        state.metrics.read_bus(&state.store).await
+        Ok(())
     }
 }
 

@@ -83,7 +83,7 @@ impl KeyCache {
             match &looked {
                 Ok((changed, paused)) => {
                     self.forget_changed(changed, began);
-                    self.store.pauses.learn(paused.clone());
+                    self.store.learn_pauses(paused.clone(), began);
                 }
                 Err(error) if !failing => {
                     tracing::warn!(?error, "cannot look for revoked keys; asking for each request");

@@ -61,6 +61,18 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Revokes keys that have ended by themselves, and says how many.
+    ///
+    /// # Errors
+    /// `database_busy`.
+    pub async fn retire_keys(&self) -> Result<u64> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(statements::KEYS_RETIRE).await?;
+        Ok(client.execute(&statement, &[]).await?)
+    }
+}
+
 async fn find(client: &Traced<impl Client>, hash: &[u8; 32]) -> Result<Option<Key>> {
     let statement = client.prepare_cached(statements::KEY_FIND).await?;
     // Counted from before the question, so that no key is believed for longer than it lasts.

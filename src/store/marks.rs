@@ -111,6 +111,11 @@ impl Marks {
         columns
     }
 
+    /// Forgets all: where lanes were passed over because they were paused, there may be something now.
+    pub(super) fn forget(&self) {
+        self.lock().lanes.clear();
+    }
+
     /// Notes how long it took to publish: so long others' publications may still be on their way.
     pub(super) fn took(&self, took: Duration) {
         let mut known = self.lock();
@@ -247,6 +252,9 @@ impl Store {
             if columns.lanes.is_empty() {
                 continue;
             }
+            let pauses = self.pauses.version();
+            let (namespaces, goals): (Vec<String>, Vec<String>) =
+                self.pauses.all().into_iter().map(|(namespace, goal)| (namespace, goal.unwrap_or_default())).unzip();
             let mut client = self.client().await?;
             let tx = client.transaction().await?;
             tx.batch_execute(LOOKS_FOR).await?;
@@ -254,10 +262,21 @@ impl Store {
             let rows = tx
                 .query(
                     &statement,
-                    &[&columns.lanes, &columns.public, &columns.priorities, &columns.floors, &self.intent_ttl],
+                    &[
+                        &columns.lanes,
+                        &columns.public,
+                        &columns.priorities,
+                        &columns.floors,
+                        &self.intent_ttl,
+                        &namespaces,
+                        &goals,
+                    ],
                 )
                 .await?;
             tx.commit().await?;
+            if self.pauses.version() != pauses {
+                continue;
+            }
             for row in rows {
                 let (lane, priority) = (row.try_get("lane")?, row.try_get("priority")?);
                 self.marks.correct(lane, priority, row.try_get("now")?, row.try_get("visible_at")?);

@@ -4,7 +4,7 @@
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Store, statements, workers::Worker};
+use super::{Store, statements, transaction::in_time, workers::Worker};
 use crate::{
     error::{Error, Result},
     telemetry::flow::Tally,
@@ -41,35 +41,38 @@ impl Store {
             .collect::<Result<Vec<Option<String>>>>()?;
         let able = workers.iter().map(|worker| json(&worker.capabilities)).collect::<Result<Vec<String>>>()?;
         let claims: Vec<i64> = workers.iter().map(|worker| signed(worker.claims)).collect();
-        let client = self.client().await?;
-        let statement = client.prepare_cached(statements::BEAT).await?;
-        let row = client
-            .query_one(
-                &statement,
-                &[
-                    &replica.id,
-                    &replica.host,
-                    &replica.version,
-                    &namespaces,
-                    &goals,
-                    &count(|tally| tally.published),
-                    &count(|tally| tally.claimed),
-                    &count(|tally| tally.fulfilled),
-                    &count(|tally| tally.failed),
-                    &count(|tally| tally.dead),
-                    &buckets(|tally| &tally.waited),
-                    &buckets(|tally| &tally.worked),
-                    &buckets(|tally| &tally.took),
-                    &tenants,
-                    &places,
-                    &names,
-                    &wanted,
-                    &able,
-                    &claims,
-                ],
-            )
-            .await?;
-        Ok(row.try_get("now")?)
+        in_time(async {
+            let client = self.client().await?;
+            let statement = client.prepare_cached(statements::BEAT).await?;
+            let row = client
+                .query_one(
+                    &statement,
+                    &[
+                        &replica.id,
+                        &replica.host,
+                        &replica.version,
+                        &namespaces,
+                        &goals,
+                        &count(|tally| tally.published),
+                        &count(|tally| tally.claimed),
+                        &count(|tally| tally.fulfilled),
+                        &count(|tally| tally.failed),
+                        &count(|tally| tally.dead),
+                        &buckets(|tally| &tally.waited),
+                        &buckets(|tally| &tally.worked),
+                        &buckets(|tally| &tally.took),
+                        &tenants,
+                        &places,
+                        &names,
+                        &wanted,
+                        &able,
+                        &claims,
+                    ],
+                )
+                .await?;
+            Ok(row.try_get("now")?)
+        })
+        .await
     }
 
     /// Forgets signs of life that are too old to be shown, and says how many rows that were.

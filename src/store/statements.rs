@@ -48,6 +48,7 @@ statements! {
     KEY_CREATE = "keys/create.sql",
     KEY_ADD = "keys/add.sql",
     KEY_MADE = "keys/made.sql",
+    KEYS_RETIRE = "keys/retire.sql",
     KEY_FIND = "keys/find.sql",
     KEY_REVOKE = "keys/revoke.sql",
     KEY_ROTATE = "keys/rotate.sql",

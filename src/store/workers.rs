@@ -34,7 +34,13 @@ pub struct Worker {
 
 /// Those seen since the last sign of life.
 #[derive(Default)]
-pub struct Seen(Mutex<HashMap<i64, OfTenant>>);
+pub struct Seen(Mutex<Tenants>);
+
+#[derive(Default)]
+struct Tenants {
+    by_number: HashMap<i64, OfTenant>,
+    workers: usize,
+}
 
 /// Those of one tenant, by namespace and name.
 type OfTenant = HashMap<(String, String), Worker>;
@@ -43,15 +49,15 @@ impl Seen {
     /// Remembers that a worker has asked, and how many intents it got.
     pub fn asked(&self, tenant: i64, reach: &Reach, claims: usize) {
         let mut tenants = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let all: usize = if tenants.contains_key(&tenant) { 0 } else { tenants.values().map(HashMap::len).sum() };
-        if all >= WORKERS {
-            return;
-        }
-        let workers = tenants.entry(tenant).or_default();
+        let Tenants { by_number, workers: all } = &mut *tenants;
+        let workers = by_number.entry(tenant).or_default();
         let name = reach.worker.clone().unwrap_or_default();
         let key = (reach.namespace.clone(), name);
-        if workers.len() >= OF_A_TENANT && !workers.contains_key(&key) {
-            return;
+        if !workers.contains_key(&key) {
+            if *all >= WORKERS || workers.len() >= OF_A_TENANT {
+                return;
+            }
+            *all += 1;
         }
         let worker = workers.entry(key.clone()).or_insert_with(|| Worker {
             tenant,
@@ -77,7 +83,7 @@ impl Seen {
     /// All of them, who are forgotten by that.
     pub fn take(&self) -> Vec<Worker> {
         let taken = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        taken.into_values().flat_map(HashMap::into_values).collect()
+        taken.by_number.into_values().flat_map(HashMap::into_values).collect()
     }
 }
 
@@ -124,7 +130,11 @@ mod tests {
             seen.asked(1, &reach(&format!("worker-{number}"), None), 0);
         }
         seen.asked(2, &reach("ada", None), 0);
+        for tenant in 3..2000 {
+            seen.asked(tenant, &reach("ada", None), 0);
+        }
         let workers = seen.take();
+        assert_eq!(workers.len(), WORKERS);
         assert_eq!(workers.iter().filter(|worker| worker.tenant == 1).count(), OF_A_TENANT);
         assert_eq!(workers.iter().filter(|worker| worker.tenant == 2).count(), 1);
     }

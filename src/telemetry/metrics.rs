@@ -1,6 +1,8 @@
 //! Metrics in Prometheus's text format. Those of this replica are counted where things happen; those of the whole bus are read from
 //! Postgres on a timer, never at a scrape. docs/metrics.md lists them all.
 
+use std::sync::{Mutex, PoisonError};
+
 use prometheus::{
     Encoder, Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder, core::Collector, process_collector::ProcessCollector,
@@ -28,6 +30,8 @@ pub struct Metrics {
     registry: Registry,
     replica: OfReplica,
     bus: OfBus,
+    /// Nobody reads what is half written, and two never write at once.
+    writing: Mutex<()>,
 }
 
 struct OfReplica {
@@ -73,7 +77,12 @@ impl Metrics {
     }
 
     fn register(flow: &Flow) -> prometheus::Result<Self> {
-        let metrics = Self { registry: Registry::new(), replica: OfReplica::new()?, bus: OfBus::new()? };
+        let metrics = Self {
+            registry: Registry::new(),
+            replica: OfReplica::new()?,
+            bus: OfBus::new()?,
+            writing: Mutex::default(),
+        };
         let collectors = metrics.replica.collectors().into_iter().chain(metrics.bus.collectors());
         for collector in collectors.chain([Box::new(ProcessCollector::for_self()) as Box<dyn Collector>]) {
             metrics.registry.register(collector)?;
@@ -120,6 +129,7 @@ impl Metrics {
     /// # Errors
     /// When the text cannot be written.
     pub fn text(&self, store: &Store) -> Result<String> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         self.replica.look_at(store);
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text).map_err(Error::fault)?;
@@ -133,6 +143,7 @@ impl Metrics {
     pub async fn read_bus(&self, store: &Store) -> Result<()> {
         let (totals, goals) = (store.totals(false).await?, store.goal_depths().await?);
         let (figures, tables) = (store.figures().await?, store.table_sizes().await?);
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         self.bus.set_totals(totals);
         self.bus.set_goals(&goals);
         self.bus.set_figures(&figures);
@@ -334,7 +345,7 @@ impl OfBus {
                 ("past_lease", depth.past_lease),
             ];
             for (phase, count) in phases {
-                self.open.with_label_values(&[namespace, goal, phase]).set(count);
+                self.open.with_label_values(&[namespace, goal, phase]).add(count);
             }
             self.oldest.with_label_values(&[namespace, goal]).set(depth.oldest_age);
         }

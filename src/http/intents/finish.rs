@@ -66,7 +66,8 @@ fn read_one<'a>(request: &'a ClientRequest, element: &'a RawValue) -> Result<Nam
 
 fn held(request: &ClientRequest, id: IntentId, body: &Body<'_>) -> Result<HeldClaim> {
     let token = text(body.claim_token, "claim_token", ErrorCode::InvalidRequest)?;
-    if token.is_none() && request.declared.token_required_to_finish() {
+    // Without a token any claim of the tenant could be finished, in namespaces beyond the key's reach as well.
+    if token.is_none() && (request.declared.token_required_to_finish() || !request.caller.reaches.is_everywhere()) {
         return Err(Error::invalid("Missing claim_token."));
     }
     Ok(HeldClaim { id, tenant: request.caller.tenant, token: token.as_deref().map(ClaimToken::hash_of) })

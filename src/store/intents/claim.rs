@@ -1,7 +1,7 @@
 //! Claiming. Claims that reach for the same are one statement, each with the intents that stood first when its turn came;
 //! claims of different kinds go down one connection together and are committed together.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Instant};
 
 use futures_util::future::{BoxFuture, join_all, join3};
 use uuid::Uuid;
@@ -66,10 +66,18 @@ impl Store {
     ///
     /// # Errors
     /// What admission refuses; `database_busy`.
-    pub async fn claim(&self, request: Claim) -> Result<Vec<Lease>> {
+    pub async fn claim(&self, mut request: Claim) -> Result<Vec<Lease>> {
+        if !self.pauses.are_known() {
+            let began = Instant::now();
+            self.learn_pauses(self.changes().await?.1, began);
+        }
         if self.pauses.is_paused(&request.reach.namespace, request.reach.goal.as_deref()) {
-            self.admit(&request.admission).await?;
-            return Ok(Vec::new());
+            // Let in with others, and looks into no lane.
+            (request.reach.publisher, request.reach.public) = (None, false);
+            if request.admission.is_free() {
+                self.flow.found_nothing();
+                return Ok(Vec::new());
+            }
         }
         let count = request.tokens.len();
         let answer = self.claims.ask(self, request).await;
@@ -183,13 +191,17 @@ async fn claim(
     // From here on some of it has been done: what fails now leaves everybody the claims that he has, and nothing is run again.
     let mut later = Vec::new();
     for (look, found) in looks.into_iter().zip(found) {
+        work::tell(store, requests, &look, &found);
         later.extend(note(&mut progress, look, found));
     }
     for _ in 1..LOOKS {
         let mut next = Vec::new();
         for look in later {
             match work::look(store, client, requests, &look).await {
-                Ok(found) => next.extend(note(&mut progress, look, found)),
+                Ok(found) => {
+                    work::tell(store, requests, &look, &found);
+                    next.extend(note(&mut progress, look, found));
+                }
                 Err(error) => {
                     let error = error.into_error();
                     tracing::warn!(?error, "a second look for work has failed");

@@ -2,6 +2,7 @@
 --
 -- $1 lanes  $2 whether each is a public one  $3 priorities  $4 moments before which there is nothing, for each
 -- $5 time to live of an unclaimed intent in seconds
+-- $6 namespaces and $7 goals that are paused ('': the whole namespace): marks may pass over them
 -- {own}, {public}: as in claim.sql
 -- Indexes: as claim.sql. With a pinned xmin this walks over the dead entries since $4.
 WITH clock AS MATERIALIZED (
@@ -18,6 +19,10 @@ LEFT JOIN LATERAL (
         FROM intents
         WHERE NOT asked.public AND {own} = asked.lane AND priority = asked.priority
           AND visible_at > asked.after AND visible_at <= (SELECT now FROM clock)
+          AND NOT EXISTS (
+              SELECT FROM unnest($6::text[], $7::text[]) AS paused (namespace, goal)
+              WHERE paused.namespace = intents.namespace AND paused.goal IN ('', intents.goal)
+          )
         ORDER BY visible_at
         LIMIT 1
     )
@@ -27,6 +32,10 @@ LEFT JOIN LATERAL (
         FROM intents
         WHERE asked.public AND {public} = asked.lane AND priority = asked.priority
           AND visible_at > asked.after AND visible_at <= (SELECT now FROM clock)
+          AND NOT EXISTS (
+              SELECT FROM unnest($6::text[], $7::text[]) AS paused (namespace, goal)
+              WHERE paused.namespace = intents.namespace AND paused.goal IN ('', intents.goal)
+          )
         ORDER BY visible_at
         LIMIT 1
     )

@@ -1,9 +1,6 @@
 //! One look for work: the claim statement, its parameters and what it brings.
 
-use std::{
-    collections::HashMap,
-    time::{Instant, SystemTime},
-};
+use std::{collections::HashMap, time::Instant};
 
 use tokio_postgres::{Row, types::ToSql};
 use uuid::Uuid;
@@ -60,7 +57,13 @@ pub(super) struct Found {
     /// Others held some of what was in front, so that there may be more.
     pub(super) short: bool,
     /// Each with the number of the ask.
-    pub(super) leases: Vec<(usize, Lease)>,
+    pub(super) leases: Leases,
+    /// For the marks.
+    looked: Looked,
+    /// The lanes that it looked into, own and public.
+    lanes: (Vec<i64>, Vec<i64>),
+    /// What was paused when it began.
+    of_pauses: u64,
 }
 
 /// Prepares what looks need.
@@ -101,6 +104,7 @@ pub(super) async fn look(
     let first_look = look.aim == Aim::Anyone && look.asks.iter().all(|ask| !ask.admitted);
     let gate: Option<Uuid> = first_look.then_some(request.round);
     let marks = store.marks.of(own.iter().chain(&public));
+    let of_pauses = store.pauses.version();
     let paused = if reach.goal.is_some() { Vec::new() } else { store.pauses.goals_of(&reach.namespace) };
     let mut parameters: Vec<&(dyn ToSql + Sync)> = admissions.parameters().to_vec();
     parameters.extend([
@@ -134,22 +138,33 @@ pub(super) async fn look(
         .enumerate()
         .flat_map(|(number, ask)| ask.tokens.iter().map(move |token| (number, *token)))
         .collect();
-    let (found, now, places) = read(&rows, look.asks.len(), &wanted).map_err(Failure::Refused)?;
-    for ((ask, lease), stood) in found.leases.iter().zip(&places) {
+    let (first, rows) =
+        rows.split_first().ok_or_else(|| Failure::Refused(Error::fault("a claim has brought no verdicts")))?;
+    let (leases, places) = read(rows, &wanted).map_err(Failure::Refused)?;
+    let verdicts = first.try_get::<_, Vec<i16>>("verdicts").map_err(Error::fault)?;
+    let verdicts = Verdict::read(&verdicts, look.asks.len())?;
+    let short: bool = first.try_get("short").map_err(Error::fault)?;
+    // Those who were refused or left out have taken nothing, whatever is there.
+    let let_in = wanted.iter().filter(|(ask, _)| verdicts[*ask] == Verdict::LetIn).count();
+    let drained = !short && places.len() < let_in;
+    let looked = Looked { now: first.try_get("now").map_err(Error::fault)?, took, places, drained };
+    Ok(Found { verdicts, short, leases, looked, lanes: (own, public), of_pauses })
+}
+
+/// Counts and tells what a look has brought, and notes it for the marks, once it is committed.
+pub(super) fn tell(store: &Store, requests: &[&Claim], look: &Look, found: &Found) {
+    for ((ask, lease), stood) in found.leases.iter().zip(&found.looked.places) {
         let claimed = &lease.claimed;
         let worker = requests[look.asks[*ask].request].reach.worker.as_deref();
         changed("claimed", claimed.id, Changed { worker, ..claimed.into() });
-        let due_for = now.duration_since(stood.at).unwrap_or_default();
+        let due_for = found.looked.now.duration_since(stood.at).unwrap_or_default();
         store.flow.claimed(&claimed.namespace, &claimed.goal, due_for, claimed.lapsed);
     }
-    // Those who were refused or left out have taken nothing, whatever is there.
-    let let_in = wanted.iter().filter(|(ask, _)| found.verdicts[*ask] == Verdict::LetIn).count();
-    let drained = !found.short && places.len() < let_in;
-    // What stands between paused intents says nothing of those.
-    if paused.is_empty() {
-        store.marks.note(reach.goal.is_some(), &own, &public, &Looked { now, took, places, drained });
+    // Marks pass over what is paused. When something is resumed they are forgotten, and what was looked at before says nothing.
+    if store.pauses.version() == found.of_pauses {
+        let one_goal = requests[look.asks[0].request].reach.goal.is_some();
+        store.marks.note(one_goal, &found.lanes.0, &found.lanes.1, &found.looked);
     }
-    Ok(found)
 }
 
 /// The lanes of intents that may be meant for the workers of these requests in particular.
@@ -164,16 +179,12 @@ fn aimed_lanes(requests: &[&Claim], look: &Look) -> (Vec<i32>, Vec<i64>) {
         .unzip()
 }
 
-fn read(rows: &[Row], asks: usize, wanted: &[(usize, usize)]) -> Result<(Found, SystemTime, Vec<Stood>)> {
-    let (first, rows) = rows.split_first().ok_or_else(|| Error::fault("a claim has brought no verdicts"))?;
+/// Each lease with the number of its ask.
+type Leases = Vec<(usize, Lease)>;
+
+fn read(rows: &[Row], wanted: &[(usize, usize)]) -> Result<(Leases, Vec<Stood>)> {
     let fault = |error: tokio_postgres::Error| Error::fault(error);
-    let mut found = Found {
-        verdicts: Verdict::read(&first.try_get::<_, Vec<i16>>("verdicts").map_err(fault)?, asks)?,
-        short: first.try_get("short").map_err(fault)?,
-        leases: Vec::with_capacity(rows.len()),
-    };
-    let now = first.try_get("now").map_err(fault)?;
-    let mut places = Vec::with_capacity(rows.len());
+    let (mut leases, mut places) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
     for row in rows {
         let item: i32 = row.try_get("item").map_err(fault)?;
         let (ask, token) = usize::try_from(item - 1)
@@ -184,9 +195,9 @@ fn read(rows: &[Row], asks: usize, wanted: &[(usize, usize)]) -> Result<(Found, 
         let lane = row.try_get("lane").map_err(fault)?;
         let claimed = read_claimed(row).map_err(fault)?;
         places.push(Stood { lane, priority: claimed.priority, at: row.try_get("stood_at").map_err(fault)? });
-        found.leases.push((ask, Lease { token, claimed }));
+        leases.push((ask, Lease { token, claimed }));
     }
-    Ok((found, now, places))
+    Ok((leases, places))
 }
 
 fn read_claimed(row: &Row) -> std::result::Result<Claimed, tokio_postgres::Error> {

@@ -1,5 +1,7 @@
 //! Goals and namespaces that are not handed out for now. Claims know them from `store/pauses.rs`.
 
+use std::time::Instant;
+
 use serde_json::json;
 
 use super::audit::{self, By};
@@ -55,7 +57,8 @@ impl Store {
         });
         let changed = changed.await?;
         // At once here; other replicas look within a second.
-        self.pauses.learn(self.changes().await?.1);
+        let began = Instant::now();
+        self.learn_pauses(self.changes().await?.1, began);
         Ok(changed)
     }
 

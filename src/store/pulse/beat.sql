@@ -13,7 +13,7 @@ WITH clock AS MATERIALIZED (
     INSERT INTO replicas (id, host, version) VALUES ($1, $2, $3)
     ON CONFLICT (id) DO UPDATE SET seen_at = clock_timestamp()
 ), done AS (
-    INSERT INTO activity (
+    INSERT INTO activity AS kept (
         at, replica, namespace, goal, published, claimed, fulfilled, failed, dead, waited, worked, took
     )
     SELECT to_timestamp(10 * floor(extract(epoch FROM now) / 10)), $1, namespace, goal, published, claimed, fulfilled, failed,
@@ -22,8 +22,14 @@ WITH clock AS MATERIALIZED (
         $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::text[],
         $12::text[], $13::text[]
     ) AS by_goal (namespace, goal, published, claimed, fulfilled, failed, dead, waited, worked, took)
-    -- Two beats within one step: after a late one. What the second tells is little, and the counters of the replica have it.
-    ON CONFLICT DO NOTHING
+    -- Two beats within one step, after a late one.
+    ON CONFLICT (at, replica, namespace, goal) DO UPDATE
+    SET published = kept.published + EXCLUDED.published, claimed = kept.claimed + EXCLUDED.claimed,
+        fulfilled = kept.fulfilled + EXCLUDED.fulfilled, failed = kept.failed + EXCLUDED.failed,
+        dead = kept.dead + EXCLUDED.dead,
+        waited = ARRAY(SELECT one + other FROM unnest(kept.waited, EXCLUDED.waited) AS both_steps (one, other)),
+        worked = ARRAY(SELECT one + other FROM unnest(kept.worked, EXCLUDED.worked) AS both_steps (one, other)),
+        took = ARRAY(SELECT one + other FROM unnest(kept.took, EXCLUDED.took) AS both_steps (one, other))
 ), seen AS (
     INSERT INTO workers AS kept (tenant_id, namespace, worker_id, goals, capabilities, claims)
     SELECT tenant, namespace, name,

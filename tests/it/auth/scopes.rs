@@ -75,4 +75,13 @@ async fn a_key_sees_and_does_nothing_outside_its_namespaces() {
     let outcomes = narrow.publish_many(&[intent("greet"), east]).await.outcomes();
     assert_eq!(outcomes[0]["error"]["code"], "forbidden");
     assert_eq!(outcomes[1]["namespace"], "east");
+    // Without a token it would be enough to be of the same tenant.
+    let held = wide.claimed("greet").await;
+    assert_eq!(held.id, outside);
+    for verb in ["fulfill", "fail", "extend_claim"] {
+        let message =
+            narrow.post(&format!("/{verb}/{outside}"), json!({"seconds": 60})).await.refused(400, "invalid_request");
+        assert!(message.contains("claim_token"), "{message}");
+    }
+    wide.fulfill(&held, json!(1)).await.expect(200);
 }

@@ -80,3 +80,35 @@ async fn a_claim_for_something_paused_uses_its_nonce_and_its_place_in_the_minute
     alice.claim("greet").await.empty();
     alice.claim("greet").await.refused(429, "rate_limited");
 }
+
+#[tokio::test]
+async fn what_low_water_marks_passed_over_while_it_was_paused_is_claimed_once_it_is_resumed() {
+    let app = TestApp::spawn().await;
+    let root = app.root();
+    root.published_many(&vec![intent("paused"); 300]).await;
+    pause(&app, "default", "paused").await;
+    root.published_many(&vec![intent("open"); 400]).await;
+    let any = |limit: usize| {
+        let root = root.clone();
+        async move { root.post(&format!("/claim?limit={limit}"), "").await.claims() }
+    };
+    // Enough for a mark; each by itself, so that it moves.
+    for _ in 0..40 {
+        let claims = any(10).await;
+        assert_eq!(claims.len(), 10);
+        assert!(claims.iter().all(|claim| claim.body["goal"] == "open"));
+    }
+    root.post("/claim", "").await.empty();
+    app.db.batch("DELETE FROM pauses").await;
+    tokio::time::sleep(KNOWN).await;
+    assert_eq!(any(1000).await.len(), 300);
+}
+
+#[tokio::test]
+async fn a_replica_that_has_just_started_knows_what_is_paused() {
+    let app = TestApp::spawn().await;
+    app.db.execute("INSERT INTO pauses (namespace, goal) VALUES ('default', 'greet')", &[]).await;
+    let replica = app.replica(&[]).await;
+    replica.root().published(intent("greet")).await;
+    replica.root().claim("greet").await.empty();
+}
