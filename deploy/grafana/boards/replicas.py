@@ -252,10 +252,12 @@ def processes() -> list:
             width=THIRD,
         ),
         graph(
-            "Log lines held back",
-            "Warnings and errors that were repeated too often to be written, in a minute.",
+            "Log lines and spans not sent",
+            "In a minute: lines that repeated others, lines that nobody read in time, spans that the collector did not take.",
             "short",
-            query(f"60 * {p.rate_of('intent_bus_log_lines_suppressed_total', ONE, 'instance')}", "{{instance}}"),
+            query(f"60 * {p.rate_of('intent_bus_log_lines_suppressed_total', ONE, 'instance')}", "{{instance}}, repeated"),
+            query(f"60 * {p.rate_of('intent_bus_log_lines_lost_total', ONE, 'instance')}", "{{instance}}, unread"),
+            query(f"60 * {p.rate_of('intent_bus_spans_dropped_total', ONE, 'instance')}", "{{instance}}, spans"),
             width=THIRD,
         ),
     ]
