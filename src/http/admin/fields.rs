@@ -16,7 +16,7 @@ use crate::{
         body::{given, number},
         target::Query,
     },
-    store::operators::search::{Filter, Phase},
+    store::operators::search::{Filter, Phase, read_digits},
 };
 
 /// Rows of a page.
@@ -66,7 +66,8 @@ pub(super) fn page_size(query: &Query, default: i64) -> Result<i64> {
 
 /// The number before which a page shall begin.
 pub(super) fn before_number(query: &Query) -> Result<Option<i64>> {
-    given_in(query, "before")?.map(|text| whole(text, "before", 0..=i64::MAX)).transpose()
+    let foreign = || Error::invalid("before is not what a page of this list gave as next. Leave it out to begin anew.");
+    given_in(query, "before")?.map(|text| read_digits(text, 18).ok_or_else(foreign)).transpose()
 }
 
 /// The number that the path names.

@@ -17,7 +17,7 @@ use crate::{
         auth::AdminRequest,
         body::{self, Present, given, integer, text},
         json, ok,
-        openapi::PageQuery,
+        openapi::{self, NamespaceName, PageQuery},
         target::Query,
     },
     store::keys::manage::{Holder, ListedKey, MadeKey, NewKey, NewReach, Which},
@@ -55,11 +55,11 @@ struct Generate<'a> {
     #[serde(borrow, default)]
     max_open_intents: Option<&'a RawValue>,
     /// What the key may be used for, of `publish`, `work`, `read`, `values`. Without it: everything.
-    #[schema(value_type = Option<Vec<String>>, min_items = 1)]
+    #[schema(value_type = Option<Vec<openapi::Scope>>, min_items = 1)]
     #[serde(borrow, default)]
     scopes: Option<&'a RawValue>,
     /// In which namespaces intents may be published, claimed and looked at, at most 100. Without it: in all.
-    #[schema(value_type = Option<Vec<String>>, min_items = 1, max_items = 100)]
+    #[schema(value_type = Option<Vec<NamespaceName>>, min_items = 1, max_items = 100)]
     #[serde(borrow, default)]
     namespaces: Option<&'a RawValue>,
     /// Seconds after which the key ends by itself. Without it: never.
@@ -93,11 +93,11 @@ struct Rotate<'a> {
 #[schema(as = NewReach)]
 struct Scopes<'a> {
     /// What it may be used for, of `publish`, `work`, `read`, `values`.
-    #[schema(value_type = Option<Vec<String>>, min_items = 1)]
+    #[schema(value_type = Option<Vec<openapi::Scope>>, min_items = 1)]
     #[serde(borrow, default)]
     scopes: Present<'a>,
     /// In which namespaces, at most 100.
-    #[schema(value_type = Option<Vec<String>>, min_items = 1, max_items = 100)]
+    #[schema(value_type = Option<Vec<NamespaceName>>, min_items = 1, max_items = 100)]
     #[serde(borrow, default)]
     namespaces: Present<'a>,
 }

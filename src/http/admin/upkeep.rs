@@ -15,7 +15,6 @@ use crate::{
         auth::AdminRequest,
         body::{self, text},
         ok,
-        openapi::True,
     },
     maintenance,
 };
@@ -24,7 +23,8 @@ use crate::{
 #[derive(Deserialize, ToSchema)]
 #[schema(as = Purge)]
 struct Purge<'a> {
-    #[schema(value_type = Option<True>, inline)]
+    /// True says that you mean it.
+    #[schema(value_type = Option<bool>, default = false)]
     #[serde(borrow, default)]
     confirm: Option<&'a RawValue>,
     /// In place of `confirm`: delete nothing, say how many it would be.
@@ -51,7 +51,8 @@ struct Purge<'a> {
 pub async fn purge(state: Shared, request: AdminRequest) -> Result<HttpResponse> {
     let body: Purge<'_> = body::object(&request.body)?;
     let dry_run = flag(body.dry_run, "dry_run", false)?;
-    if !dry_run && body.confirm.is_none_or(|confirm| confirm.get() != "true") {
+    let confirmed = flag(body.confirm, "confirm", false)?;
+    if !dry_run && !confirmed {
         return Err(Error::invalid("This deletes intents for ever. Send {\"confirm\": true} if you mean it."));
     }
     let namespace = text(body.namespace, "namespace", ErrorCode::InvalidNamespace)?

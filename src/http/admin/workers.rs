@@ -6,7 +6,7 @@ use intent_bus_protocol::wire;
 use super::fields::{PAGE_DEFAULT, given_in, page_size};
 use crate::{
     error::Result,
-    http::{Shared, auth::AdminRequest, ok, openapi::PageQuery, target::Query},
+    http::{Shared, auth::AdminRequest, ok, openapi::WorkersQuery, target::Query},
     store::operators::workers::{Worker, WorkerCursor},
 };
 
@@ -16,7 +16,7 @@ use crate::{
     path = "/admin/workers",
     operation_id = "list_workers",
     tag = "operators",
-    params(PageQuery),
+    params(WorkersQuery),
     responses((status = 200, description = "A page.", body = wire::Workers)),
 )]
 pub async fn list(state: Shared, http: HttpRequest, request: AdminRequest) -> Result<HttpResponse> {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     components::{self, OF_A_SIGNATURE, ON_ANY_REQUEST, ON_EVERY_ANSWER},
-    documented_path, links, refusals,
+    documented_path, links, refusals, together,
 };
 use crate::http::routes::{Access, ROUTES, Route};
 
@@ -27,6 +27,7 @@ pub(super) fn complete(described: &utoipa::openapi::OpenApi) -> Value {
         }
     }
     let shared = &mut document["components"];
+    together::complete(&mut shared["schemas"]);
     shared["responses"] = Value::Object(responses);
     shared["headers"] = components::headers();
     shared["parameters"] = components::parameters();

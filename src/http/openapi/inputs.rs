@@ -7,10 +7,7 @@
 
 use intent_bus_protocol::wire;
 use serde_json::Value;
-use utoipa::{
-    IntoParams, PartialSchema, ToSchema,
-    openapi::{ObjectBuilder, RefOr, Schema, Type},
-};
+use utoipa::{IntoParams, ToSchema};
 
 /// What a worker asks for.
 #[derive(IntoParams)]
@@ -58,22 +55,22 @@ pub(crate) struct ClaimHeaders {
     prefer: Option<String>,
 }
 
-/// What an operator searches for.
+/// What an operator searches for. What is empty counts as not given: forms send all their fields.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct SearchQuery {
     /// This one intent.
-    #[param(pattern = "^[0-9A-Fa-f]{32}$")]
+    #[param(pattern = "^([0-9A-Fa-f]{32})?$")]
     id: Option<String>,
     /// Exactly this goal.
-    #[param(max_length = 256, pattern = r"^[^\u0000]*[^\s\u0000][^\u0000]*$")]
+    #[param(max_length = 256, pattern = r"^([^\u0000]*[^\s\u0000][^\u0000]*)?$")]
     goal: Option<String>,
     /// Exactly this namespace.
-    #[param(pattern = "^[A-Za-z0-9_.-]{1,64}$")]
+    #[param(pattern = "^[A-Za-z0-9_.-]{0,64}$")]
     namespace: Option<String>,
     /// Where it stands: `open` (`claimable` or `waiting`: delayed or backing off), `claimed`, `fulfilled`, `dead`. Dead ones come in the
     /// order of their death, once maintenance has buried them.
-    #[param(pattern = "^(open|claimable|waiting|claimed|fulfilled|dead)$", example = "dead")]
+    #[param(pattern = "^(open|claimable|waiting|claimed|fulfilled|dead)?$", example = "dead")]
     state: Option<String>,
     /// The publisher's number; 0 is root.
     #[param(minimum = 0)]
@@ -93,7 +90,8 @@ pub(crate) struct SearchQuery {
     /// Rows of the page, at most.
     #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<i64>,
-    /// Where the page begins: `next` of the page before it.
+    /// Where the page begins: `next` of the page before it, of this very search.
+    #[param(pattern = "^(([0-9]{1,17}-)?[0-9A-Fa-f]{32})?$")]
     before: Option<String>,
 }
 
@@ -102,10 +100,10 @@ pub(crate) struct SearchQuery {
 #[into_params(parameter_in = Query)]
 pub(crate) struct DeadQuery {
     /// Exactly this goal.
-    #[param(max_length = 256, pattern = r"^[^\u0000]*[^\s\u0000][^\u0000]*$")]
+    #[param(max_length = 256, pattern = r"^([^\u0000]*[^\s\u0000][^\u0000]*)?$")]
     goal: Option<String>,
     /// Exactly this namespace.
-    #[param(pattern = "^[A-Za-z0-9_.-]{1,64}$")]
+    #[param(pattern = "^[A-Za-z0-9_.-]{0,64}$")]
     namespace: Option<String>,
     /// The publisher's number; 0 is root.
     #[param(minimum = 0)]
@@ -126,6 +124,7 @@ pub(crate) struct DeadQuery {
     #[param(minimum = 1, maximum = 200, default = 100)]
     limit: Option<i64>,
     /// Where the page begins, as the header `Link` of the page before it has it.
+    #[param(pattern = "^([0-9]{1,17}-[0-9A-Fa-f]{32})?$")]
     before: Option<String>,
 }
 
@@ -137,6 +136,19 @@ pub(crate) struct PageQuery {
     #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<i64>,
     /// Where the page begins: `next` of the page before it.
+    #[param(pattern = "^[0-9]{0,18}$")]
+    before: Option<String>,
+}
+
+/// Which page of the workers.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct WorkersQuery {
+    /// Rows of the page, at most.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<i64>,
+    /// Where the page begins: `next` of the page before it.
+    #[param(pattern = r"^([0-9]{1,17}~[0-9]{1,18}~[^~\u0000]*~[^\u0000]*)?$")]
     before: Option<String>,
 }
 
@@ -160,20 +172,24 @@ pub(crate) enum Visibility {
     Public,
 }
 
-/// The one value by which an operator says that a deletion is meant.
-pub(crate) struct True;
-
-impl PartialSchema for True {
-    fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new()
-            .schema_type(Type::Boolean)
-            .enum_values(Some([true]))
-            .description(Some("Says that you mean it."))
-            .into()
-    }
+/// What a key may be used for.
+#[derive(ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Scope {
+    /// Publishing intents.
+    Publish,
+    /// Claiming intents and finishing them.
+    Work,
+    /// Looking at intents and results.
+    Read,
+    /// Small values.
+    Values,
 }
 
-impl ToSchema for True {}
+/// A namespace's name.
+#[derive(ToSchema)]
+#[schema(pattern = "^[A-Za-z0-9_.-]{1,64}$")]
+pub(crate) struct NamespaceName(String);
 
 /// The work is done. Without a result, and under protocol 1.1 without a token, there may be no body.
 #[derive(ToSchema)]

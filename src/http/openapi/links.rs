@@ -15,6 +15,7 @@ const FIRST_ID: &[(&str, &str)] = &[("id", "$response.body#/outcomes/0/id")];
 const NUMBER: &[(&str, &str)] = &[("number", "$response.body#/id")];
 const TOKEN: &[(&str, &str)] = &[("claim_token", "$response.body#/claim_token")];
 
+/// None from the first of a list that may be empty: it would lead nowhere then.
 const LINKS: &[Link] = &[
     Link { from: ("publish", "201"), to: "status", parameters: ID, body: &[] },
     Link { from: ("publish", "201"), to: "result", parameters: ID, body: &[] },
@@ -38,19 +39,7 @@ const LINKS: &[Link] = &[
     Link { from: ("extend", "200"), to: "status", parameters: ID, body: &[] },
     Link { from: ("cancel_intent", "200"), to: "show_dead_letter", parameters: ID, body: &[] },
     Link { from: ("cancel_intent", "200"), to: "retry_intent", parameters: ID, body: &[] },
-    Link {
-        from: ("list_dead_letters", "200"),
-        to: "show_dead_letter",
-        parameters: &[("id", "$response.body#/0/intent_id")],
-        body: &[],
-    },
     Link { from: ("set_value", "200"), to: "get_value", parameters: &[("key", "$request.path.key")], body: &[] },
-    Link {
-        from: ("search_intents", "200"),
-        to: "show_intent",
-        parameters: &[("id", "$response.body#/intents/0/id")],
-        body: &[],
-    },
     Link { from: ("generate_key", "201"), to: "rotate_key", parameters: NUMBER, body: &[] },
     Link { from: ("generate_key", "201"), to: "set_scopes", parameters: NUMBER, body: &[] },
     Link { from: ("generate_key", "201"), to: "revoke_key_by_number", parameters: NUMBER, body: &[] },

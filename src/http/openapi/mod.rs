@@ -10,6 +10,7 @@ mod inputs;
 mod links;
 mod page;
 mod refusals;
+mod together;
 
 use std::sync::LazyLock;
 
@@ -21,7 +22,7 @@ use utoipa::OpenApi;
 
 pub(super) use self::inputs::{
     ClaimAnswer, ClaimHeaders, ClaimQuery, DeadQuery, ExtendBody, FailBody, FailManyBody, FulfillBody, FulfillManyBody,
-    PageQuery, SearchQuery, True, Visibility,
+    NamespaceName, PageQuery, Scope, SearchQuery, Visibility, WorkersQuery,
 };
 pub use self::page::configure as configure_docs;
 use super::{admin, dashboard, intents, meta, values};

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use utoipa::OpenApi;
 
 use super::{Described, build, refusals};
+use crate::domain::scopes::Scope;
 
 fn field(document: &Value, schema: &str, field: &str) -> Value {
     document["components"]["schemas"][schema]["properties"][field].clone()
@@ -55,6 +56,39 @@ fn names_have_the_patterns_of_the_protocol() {
     }
     for name in ["target_worker", "required_capability"] {
         assert_eq!(field(&document, "NewIntent", name)["pattern"], names::LABEL_PATTERN, "{name}");
+    }
+}
+
+#[test]
+fn what_must_come_together_are_fields_of_the_body() {
+    let document = build();
+    for (schema, how) in [("NewKey", "oneOf"), ("Purge", "anyOf"), ("NewReach", "anyOf"), ("NewLimits", "anyOf")] {
+        let whole = &document["components"]["schemas"][schema];
+        let known = whole["properties"].as_object().cloned().unwrap_or_default();
+        let either = whole[how].as_array().cloned().unwrap_or_default();
+        assert_eq!(either.len(), 2, "{schema}");
+        for alternative in either {
+            let required = alternative["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            let narrowed = alternative["properties"].as_object().into_iter().flat_map(serde_json::Map::keys);
+            let fields: Vec<&str> = required.chain(narrowed.map(String::as_str)).collect();
+            assert!(
+                !fields.is_empty() && fields.iter().all(|field| known.contains_key(*field)),
+                "{schema}: {fields:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_a_key_may_be_narrowed_to_is_what_there_is() {
+    let document = build();
+    let schemas = &document["components"]["schemas"];
+    assert_eq!(schemas["Scope"]["enum"], json!(Scope::ALL.map(Scope::as_str)));
+    assert_eq!(schemas["NamespaceName"]["pattern"], names::NAMESPACE_PATTERN);
+    for schema in ["NewKey", "NewReach"] {
+        assert_eq!(field(&document, schema, "scopes")["items"]["$ref"], "#/components/schemas/Scope", "{schema}");
+        let namespaces = field(&document, schema, "namespaces");
+        assert_eq!(namespaces["items"]["$ref"], "#/components/schemas/NamespaceName", "{schema}");
     }
 }
 

@@ -18,7 +18,9 @@ pub const LOOKS_AT_MOST: i64 = 20_000;
 /// and never by sorting, which would read everything before the first row: indexes have the order.
 pub const SEARCHING: &str = "SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL enable_sort = off";
 /// The last microsecond of the year 9999.
-pub(super) const MICROS_MAX: i64 = 253_402_300_799_999_999;
+const MICROS_MAX: i64 = 253_402_300_799_999_999;
+/// Most digits of a moment in a cursor, in microseconds: until the year 5138.
+pub(super) const MICROS_DIGITS: usize = 17;
 
 /// What a search is for. None: anything.
 #[derive(Debug, Clone, Default)]
@@ -108,11 +110,17 @@ impl Cursor {
             let Some((at, id)) = text.split_once('-') else {
                 return Some(Self { died_at: None, id: IntentId::parse(text)? });
             };
-            let died_at = at.parse::<u64>().ok().filter(|at| *at <= MICROS_MAX.unsigned_abs())?;
-            Some(Self { died_at: i64::try_from(died_at).ok(), id: IntentId::parse(id)? })
+            Some(Self { died_at: Some(read_digits(at, MICROS_DIGITS)?), id: IntentId::parse(id)? })
         };
         read().ok_or_else(foreign_cursor)
     }
+}
+
+/// A number of a cursor: nothing but so many digits at most, as the description of the API has it. All that have up to 18 are
+/// numbers.
+#[must_use]
+pub fn read_digits(text: &str, most: usize) -> Option<i64> {
+    (text.len() <= most && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok()).flatten()
 }
 
 /// An intent in a list.

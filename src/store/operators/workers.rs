@@ -2,7 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::search::{MICROS_MAX, micros};
+use super::search::{MICROS_DIGITS, micros, read_digits};
 use crate::{
     error::{Error, Result},
     store::{Store, statements},
@@ -64,10 +64,9 @@ impl WorkerCursor {
     pub fn parse(text: &str) -> Result<Self> {
         let mut parts = text.splitn(4, '~');
         let mut read = || {
-            let (seen_at, tenant) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+            let (seen_at, tenant) = (read_digits(parts.next()?, MICROS_DIGITS)?, read_digits(parts.next()?, 18)?);
             let (namespace, worker_id) = (parts.next()?.to_owned(), parts.next()?.to_owned());
-            let good = (0..=MICROS_MAX).contains(&seen_at) && !text.contains('\0');
-            good.then_some(Self { seen_at, tenant, namespace, worker_id })
+            (!text.contains('\0')).then_some(Self { seen_at, tenant, namespace, worker_id })
         };
         read().ok_or_else(|| {
             Error::invalid("before is not what a page of workers gave as next. Leave it out to begin anew.")
