@@ -7,14 +7,14 @@ use super::{
     Frame, filters,
     form::{Form, done},
     links, number, render,
-    seal::GoodToken,
+    seal::{GoodToken, KEY_FORM_LIFE},
 };
 use crate::{
     domain::{hash::key_hash, ids, names::Namespace, scopes::Scope},
     error::{Error, Result},
     http::{Shared, admin::keys::OWNER_MAX, auth::AdminRequest, target::Query},
     store::{
-        admission::{Admission, Signed},
+        admission::{Admission, Refusal},
         keys::manage::{Holder, ListedKey, NewKey, NewLimits, NewReach, Which},
     },
 };
@@ -122,7 +122,8 @@ pub async fn create(state: Shared, http: HttpRequest, request: AdminRequest) -> 
     let new = NewKey { holder, scopes: scopes.as_deref(), namespaces: namespaces.as_deref(), expires_in };
     let api_key = ids::generate_key()?;
     let admission = once(&request.admission, form.token);
-    let made = state.store.create_key(&admission, &request.by, &new, &key_hash(&api_key)).await.map_err(sent_before)?;
+    let made = state.store.create_key(&admission, &request.by, &new, &key_hash(&api_key)).await;
+    let made = made.map_err(|error| not_again(&request.admission, error))?;
     let frame = Frame::of(&http, &state, SECTION, "New key")?;
     render(&Made { frame, api_key, number: made.id, owner: made.owner, old: None })
 }
@@ -140,7 +141,7 @@ pub async fn rotate(state: Shared, http: HttpRequest, request: AdminRequest) -> 
     let (admission, hash) = (once(&request.admission, form.token), key_hash(&api_key));
     #[allow(clippy::cast_precision_loss, reason = "a week at most")]
     let rotated = state.store.rotate_key(&admission, &request.by, old, &hash, overlap as f64).await;
-    let made = rotated.map_err(sent_before)?;
+    let made = rotated.map_err(|error| not_again(&request.admission, error))?;
     let frame = Frame::of(&http, &state, SECTION, "New key")?;
     render(&Made { frame, api_key, number: made.id, owner: made.owner, old: Some((old, words)) })
 }
@@ -182,21 +183,25 @@ pub async fn revoke(state: Shared, http: HttpRequest, request: AdminRequest) -> 
 
 /// Lets a form that shows a key through once only: loading its answer again would send it again.
 fn once(admission: &Admission, token: GoodToken) -> Admission {
-    if admission.signed.is_some() {
-        return admission.clone();
-    }
-    let signed = Signed { nonce: token.nonce, timestamp: super::seal::now_signed() };
+    let signed = admission.signed.unwrap_or_else(|| token.signed());
     Admission { signed: Some(signed), ..admission.clone() }
 }
 
-/// The refusal of a form that was sent before, in words of forms.
-fn sent_before(error: Error) -> Error {
-    if error.code() == crate::error::ErrorCode::InvalidSignature {
-        return Error::forbidden(
-            "This form was sent before, and its key was shown then. Open the page anew to make another.",
-        );
+/// The refusal of such a form, in words of forms.
+fn not_again(admission: &Admission, error: Error) -> Error {
+    // A request that is signed itself is refused as any other of its kind.
+    let because =
+        |refusal: Refusal| admission.signed.is_none() && error.message() == Error::from(refusal).message();
+    if because(Refusal::Replayed) {
+        Error::forbidden("This form was sent before, and its key was shown then. Open the page anew to make another.")
+    } else if because(Refusal::Stale) {
+        Error::forbidden(format!(
+            "No key was made: a form that makes one is good for {} minutes. Load its page again, then send it.",
+            KEY_FORM_LIFE / 60
+        ))
+    } else {
+        error
     }
-    error
 }
 
 fn key_number(http: &HttpRequest) -> Result<i64> {

@@ -1,10 +1,15 @@
 //! What changes something: only a form of ours, from a page of ours.
 
-use intent_bus::http::routes::PAGES;
+use std::time::{Duration, SystemTime};
+
+use intent_bus::{
+    config::load_from,
+    http::{dashboard::Seal, routes::PAGES},
+};
 use serde_json::json;
 
 use super::{browser, send, token};
-use crate::support::{Client, TestApp, factory::intent_with};
+use crate::support::{Client, TestApp, app::environment, factory::intent_with};
 
 /// The fields of a form.
 type Fields<'a> = Vec<(&'a str, &'a str)>;
@@ -157,6 +162,37 @@ async fn a_form_that_shows_a_key_is_taken_once() {
     assert_eq!(again.status, 403, "{}", again.text());
     assert!(again.text().contains("was sent before"), "{}", again.text());
     assert_eq!(app.db.value::<i64>("SELECT count(*) FROM tenants WHERE owner = 'carol'", &[]).await, 1);
+}
+
+/// A form's token that was made so many seconds ago, in the past or ahead of this clock.
+fn token_of(app: &TestApp, seconds_ago: i64) -> String {
+    let auth = load_from(None, &environment(&app.db, &[])).expect("the settings of the test").auth;
+    let (now, apart) = (SystemTime::now(), Duration::from_secs(seconds_ago.unsigned_abs()));
+    let made = if seconds_ago < 0 { now + apart } else { now - apart };
+    Seal::new(&auth).form_token(made).expect("a token")
+}
+
+#[tokio::test]
+async fn a_form_that_shows_a_key_is_too_old_before_its_nonce_is_forgotten() {
+    let app = TestApp::spawn().await;
+    let operator = browser(&app);
+    let cases = [(0, 200), (530, 200), (550, 403), (1300, 403), (11 * 3600, 403), (-50, 200), (-70, 403)];
+    for (age, status) in cases {
+        let given = token_of(&app, age);
+        let fields = [("owner", "dave"), ("scope", "read"), ("token", given.as_str())];
+        let answer = send(&operator, "/admin/dashboard/keys/create", &fields).await;
+        assert_eq!(answer.status, status, "{age}: {}", answer.text());
+        let rotated = [("overlap", "3600"), ("token", &token_of(&app, age))];
+        let rotated = send(&operator, "/admin/dashboard/keys/1/rotate", &rotated).await;
+        assert_eq!(rotated.status, status, "{age}: {}", rotated.text());
+        for refused in [answer, rotated].iter().filter(|answer| answer.status == 403) {
+            assert!(refused.text().contains("good for 9 minutes"), "{age}: {}", refused.text());
+        }
+        // What shows no key may stand open for a working day.
+        let pause = [("namespace", "default"), ("token", given.as_str())];
+        assert_eq!(send(&operator, "/admin/dashboard/pauses/pause", &pause).await.status, 200, "{age}");
+    }
+    assert_eq!(app.db.value::<i64>("SELECT count(*) FROM tenants WHERE owner = 'dave'", &[]).await, 3);
 }
 
 #[tokio::test]
