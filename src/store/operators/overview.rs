@@ -14,7 +14,7 @@ use tokio_postgres::Row;
 use super::{pauses::Pause, workers::Worker};
 use crate::{
     error::{Error, Result},
-    store::{Store, session::Session, statements, totals::Total},
+    store::{Store, session::Session, statements, totals::Total, transaction::in_time},
     telemetry::flow::FLOW_BUCKETS,
 };
 
@@ -49,7 +49,7 @@ pub struct Overview {
     pub goals: Vec<GoalDepth>,
     /// What was done in the last hour.
     pub flow: Arc<Flow>,
-    /// Replicas that gave a sign of life in the last hour, those that were seen last first.
+    /// Replicas that gave a sign of life in the last hour: those that are alive first, and of each kind those that started last.
     pub replicas: Vec<Replica>,
     /// Workers that asked for work in the last 5 minutes; at most 100, those that were seen last first.
     pub workers: Vec<Worker>,
@@ -149,6 +149,8 @@ pub(in crate::store) struct Cache(Mutex<Known>);
 #[derive(Default)]
 struct Known {
     overview: Option<(Instant, Arc<Overview>)>,
+    /// When the last reading failed, if it did.
+    failed: Option<Instant>,
     flow: Option<(Instant, Arc<Flow>)>,
     steps: Steps,
 }
@@ -169,13 +171,25 @@ impl Store {
     /// # Errors
     /// `database_busy`.
     pub async fn overview(&self) -> Result<Arc<Overview>> {
-        // Whoever comes meanwhile waits here and gets the same.
-        let mut known = self.overview.0.lock().await;
+        // Whoever comes meanwhile waits here and gets the same: a reading, or that there is none.
+        let mut known = in_time(async { Ok(self.overview.0.lock().await) }).await?;
+        if known.failed.is_some_and(|failed| failed.elapsed() < FRESH) {
+            return Err(Error::busy("the overview could not be read a moment ago"));
+        }
         if let Some((read, overview)) = &known.overview
             && read.elapsed() < FRESH
         {
             return Ok(Arc::clone(overview));
         }
+        let read = in_time(self.read_overview(&mut known)).await;
+        known.failed = read.is_err().then(Instant::now);
+        if let Ok(overview) = &read {
+            known.overview = Some((Instant::now(), Arc::clone(overview)));
+        }
+        read
+    }
+
+    async fn read_overview(&self, known: &mut Known) -> Result<Arc<Overview>> {
         let client = self.client().await?;
         let now: f64 = client.query_one(&client.prepare_cached(statements::NOW).await?, &[]).await?.try_get("now")?;
         let flow = match known.flow.take() {
@@ -188,7 +202,7 @@ impl Store {
         drop(client);
         let mut workers = self.workers(None, WORKERS_SHOWN).await?.workers;
         workers.retain(|worker| worker.seen_at > now - SEEN_LATELY);
-        let overview = Arc::new(Overview {
+        Ok(Arc::new(Overview {
             at: now,
             totals: self.totals(false).await?,
             goals,
@@ -197,9 +211,7 @@ impl Store {
             workers,
             workers_seen: seen.try_get("seen")?,
             pauses: self.pauses().await?,
-        });
-        known.overview = Some((Instant::now(), Arc::clone(&overview)));
-        Ok(overview)
+        }))
     }
 }
 
