@@ -110,8 +110,8 @@ async fn a_rotation_without_overlap_ends_the_old_key_within_a_second_and_never_m
     old.claim("greet").await.empty();
     let target = format!("/admin/keys/{}/rotate", made_old["id"]);
     app.admin().post(&target, json!({"overlap_seconds": 3600})).await.expect(201);
-    let left = "SELECT expires_at < clock_timestamp() + interval '61 s' FROM api_keys WHERE expires_at IS NOT NULL";
-    assert!(app.db.value::<bool>(left, &[]).await);
+    let left = "SELECT expires_at < clock_timestamp() + interval '61 s' FROM api_keys WHERE id = $1";
+    assert!(app.db.value::<bool>(left, &[&made_old["id"].as_i64()]).await);
     app.admin().post(&target, json!({"overlap_seconds": 0})).await.expect(201);
     is_soon_refused(&old, 401).await;
     for (target, status, code) in
