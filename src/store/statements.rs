@@ -66,7 +66,7 @@ statements! {
     REDRIVE_LOCK = "operators/redrive_lock.sql",
     REDRIVE_QUOTAS = "operators/redrive_quotas.sql",
     REDRIVE = "operators/redrive.sql",
-    COUNT_UNFINISHED = "operators/count_unfinished.sql",
+    REDRIVEN = "operators/redriven.sql",
     PAUSE = "operators/pause.sql",
     RESUME = "operators/resume.sql",
     PAUSES = "operators/pauses.sql",
