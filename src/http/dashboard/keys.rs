@@ -10,9 +10,14 @@ use super::{
     seal::{GoodToken, KEY_FORM_LIFE},
 };
 use crate::{
-    domain::{hash::key_hash, ids, names::Namespace, scopes::Scope},
+    domain::{
+        hash::key_hash,
+        ids,
+        keys::{self, LIMITS},
+        scopes::Scope,
+    },
     error::{Error, Result},
-    http::{Shared, admin::keys::OWNER_MAX, auth::AdminRequest, target::Query},
+    http::{Shared, auth::AdminRequest, target::Query},
     store::{
         admission::{Admission, Refusal},
         keys::manage::{Holder, ListedKey, NewKey, NewLimits, NewReach, Which},
@@ -22,8 +27,6 @@ use crate::{
 const SECTION: &str = "/admin/dashboard/keys";
 /// Lines of a page.
 const LINES: i64 = 50;
-/// A tenant's own limits.
-const LIMITS: std::ops::RangeInclusive<i32> = 1..=1_000_000_000;
 /// For how long the old key goes on when a new one takes its place: seconds, and words.
 const OVERLAPS: [(i64, &str); 5] =
     [(0, "not at all"), (600, "10 minutes"), (3600, "an hour"), (86_400, "a day"), (604_800, "a week")];
@@ -105,10 +108,12 @@ pub async fn create(state: Shared, http: HttpRequest, request: AdminRequest) -> 
     let form = Form::read(&http, &request, &state)?;
     let scopes = scopes(&form)?;
     let namespaces = namespaces(&form)?;
-    let holder = match number(form.get("tenant"))? {
+    let tenant = number(form.get("tenant"))?;
+    let owner = if tenant.is_none() { keys::owner(form.get("owner").unwrap_or_default())? } else { String::new() };
+    let holder = match tenant {
         Some(tenant) => Holder::Tenant(tenant),
         None => Holder::New {
-            owner: owner(&form)?,
+            owner: &owner,
             rate_limit: limit(&form, "rate_limit")?,
             max_open: limit(&form, "max_open")?,
         },
@@ -212,12 +217,6 @@ fn no_such_key() -> Error {
     Error::not_found("No such key. The page of keys lists them.")
 }
 
-fn owner(form: &Form) -> Result<&str> {
-    form.get("owner")
-        .filter(|owner| owner.chars().count() <= OWNER_MAX)
-        .ok_or_else(|| Error::invalid(format!("Say whose key it is, in 1 to {OWNER_MAX} characters.")))
-}
-
 /// A limit; left empty it is the bus's setting.
 fn limit(form: &Form, name: &str) -> Result<Option<i32>> {
     let bad = || Error::invalid(format!("A limit is a whole number from 1 to {}.", LIMITS.end()));
@@ -226,21 +225,18 @@ fn limit(form: &Form, name: &str) -> Result<Option<i32>> {
 
 /// The scopes that are ticked. All of them: everything, also what a later release may add.
 fn scopes(form: &Form) -> Result<Option<Vec<Scope>>> {
-    let bad = || Error::invalid("There is no such scope.");
-    let ticked = form.all("scope").map(|name| Scope::parse(name).ok_or_else(bad)).collect::<Result<Vec<_>>>()?;
-    if ticked.is_empty() {
+    if form.get("scope").is_none() {
         return Err(Error::invalid("A key without a scope is of no use. Tick one, or revoke the key."));
     }
+    let ticked = keys::scopes(form.all("scope"))?;
     Ok(Scope::ALL.iter().any(|scope| !ticked.contains(scope)).then_some(ticked))
 }
 
 /// Namespaces with spaces or commas between them; none: all.
 fn namespaces(form: &Form) -> Result<Option<Vec<String>>> {
     let typed = form.get("namespaces").unwrap_or_default();
-    let names = typed.split([' ', ',', '\n', '\r', '\t']).filter(|name| !name.is_empty());
-    let names =
-        names.map(|name| Namespace::parse(name).map(|name| name.as_str().to_owned())).collect::<Result<Vec<_>>>()?;
-    Ok((!names.is_empty()).then_some(names))
+    let mut names = typed.split([' ', ',', '\n', '\r', '\t']).filter(|name| !name.is_empty()).peekable();
+    if names.peek().is_none() { Ok(None) } else { keys::namespaces(names).map(Some) }
 }
 
 impl Detail {

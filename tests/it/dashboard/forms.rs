@@ -201,6 +201,7 @@ async fn a_form_with_fields_that_make_no_sense_is_refused_with_words() {
     let (open, _) = filled(&app).await;
     let operator = browser(&app);
     let long = "x".repeat(129);
+    let many = (0..101).map(|number| format!("n{number}")).collect::<Vec<_>>().join(" ");
     let cases: Vec<(&str, Fields<'_>, u16)> = vec![
         ("pauses/pause", vec![], 400),
         ("pauses/pause", vec![("namespace", "no namespace")], 400),
@@ -212,6 +213,8 @@ async fn a_form_with_fields_that_make_no_sense_is_refused_with_words() {
         ("keys/create", vec![("owner", "bob"), ("scope", "everything")], 400),
         ("keys/create", vec![("owner", "bob"), ("scope", "read"), ("rate_limit", "0")], 400),
         ("keys/create", vec![("owner", "bob"), ("scope", "read"), ("namespaces", "a b!")], 400),
+        ("keys/create", vec![("owner", "bob"), ("scope", "read"), ("namespaces", &many)], 400),
+        ("keys/1/reach", vec![("scope", "read"), ("namespaces", &many)], 400),
         ("keys/create", vec![("owner", "bob"), ("scope", "read"), ("days", "-1")], 400),
         ("keys/1/rotate", vec![("overlap", "1")], 400),
         ("keys/99/rotate", vec![("overlap", "0")], 404),
@@ -238,6 +241,29 @@ async fn a_form_with_fields_that_make_no_sense_is_refused_with_words() {
         assert!(answer.text().contains("class=\"problem\""), "{path} {fields:?}");
     }
     assert_eq!(everything(&app).await, before);
+}
+
+#[tokio::test]
+async fn what_a_key_reaches_is_stored_as_the_api_stores_it() {
+    let app = TestApp::spawn().await;
+    let operator = browser(&app);
+    let given = token(&operator.get("/admin/dashboard/keys").await);
+    let fields = [
+        ("owner", " bob "),
+        ("scope", "read"),
+        ("scope", "work"),
+        ("scope", "read"),
+        ("namespaces", "west, east\teast"),
+        ("token", given.as_str()),
+    ];
+    assert_eq!(send(&operator, "/admin/dashboard/keys/create", &fields).await.status, 200);
+    let api = json!({"owner": "bob", "scopes": ["read", "work", "read"], "namespaces": ["west", "east", "east"]});
+    app.admin().post("/admin/generate_key", api).await.expect(201);
+    let keys = app.admin().get("/admin/keys").await.expect(200)["keys"].clone();
+    for name in ["owner", "scopes", "namespaces"] {
+        assert_eq!(keys[0][name], keys[1][name]);
+    }
+    assert_eq!(keys[0]["namespaces"], json!(["east", "west"]));
 }
 
 #[tokio::test]
