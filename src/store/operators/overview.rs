@@ -14,7 +14,7 @@ use tokio_postgres::Row;
 use super::{pauses::Pause, workers::Worker};
 use crate::{
     error::{Error, Result},
-    store::{Store, session::Session, statements, totals::Total, transaction::in_time},
+    store::{Store, bus::GoalDepth, session::Session, statements, totals::Total, transaction::in_time},
     telemetry::flow::FLOW_BUCKETS,
 };
 
@@ -57,25 +57,6 @@ pub struct Overview {
     pub workers_seen: i64,
     /// What is paused.
     pub pauses: Vec<Pause>,
-}
-
-/// Unfinished intents of a goal. Namespace and goal are empty for all others.
-#[derive(Debug, Clone)]
-pub struct GoalDepth {
-    /// The namespace.
-    pub namespace: String,
-    /// The goal.
-    pub goal: String,
-    /// Due and held by nobody.
-    pub claimable: i64,
-    /// Not due yet.
-    pub waiting: i64,
-    /// Held by a lease.
-    pub claimed: i64,
-    /// Held by a lease that has ended, and not claimable yet.
-    pub past_lease: i64,
-    /// Seconds for which the oldest claimable one could have been claimed.
-    pub oldest_age: Option<f64>,
 }
 
 /// What all replicas did in the last hour, in [`STEPS`] steps of [`STEP`] seconds, the oldest first.
@@ -197,7 +178,7 @@ impl Store {
             _ => (Instant::now(), known.steps.read(&client, now).await?),
         };
         known.flow = Some(flow.clone());
-        let (goals, replicas) = (read_goals(&client).await?, read_replicas(&client).await?);
+        let replicas = read_replicas(&client).await?;
         let seen = client.query_one(&client.prepare_cached(statements::WORKERS_SEEN).await?, &[]).await?;
         drop(client);
         let mut workers = self.workers(None, WORKERS_SHOWN).await?.workers;
@@ -205,7 +186,7 @@ impl Store {
         Ok(Arc::new(Overview {
             at: now,
             totals: self.totals(false).await?,
-            goals,
+            goals: self.goal_depths().await?,
             flow: flow.1,
             replicas,
             workers,
@@ -213,24 +194,6 @@ impl Store {
             pauses: self.pauses().await?,
         }))
     }
-}
-
-async fn read_goals(client: &Session) -> Result<Vec<GoalDepth>> {
-    let statement = client.prepare_cached(statements::GOALS).await?;
-    let rows = client.query(&statement, &[]).await?;
-    rows.iter()
-        .map(|row| {
-            Ok(GoalDepth {
-                namespace: row.try_get("namespace")?,
-                goal: row.try_get("goal")?,
-                claimable: row.try_get("claimable")?,
-                waiting: row.try_get("waiting")?,
-                claimed: row.try_get("claimed")?,
-                past_lease: row.try_get("past_lease")?,
-                oldest_age: row.try_get("oldest_age")?,
-            })
-        })
-        .collect()
 }
 
 async fn read_replicas(client: &Session) -> Result<Vec<Replica>> {
