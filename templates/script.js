@@ -150,6 +150,7 @@ function keepLive() {
   let source = null;
   let timer = 0;
   let slow = 0;
+  let refused = "";
 
   function say(state, words) {
     live.classList.remove("on", "slow", "off");
@@ -185,7 +186,10 @@ function keepLive() {
     source.addEventListener("error", () => {
       if (source?.readyState === EventSource.CLOSED) {
         source = null;
-        poll();
+        whyNoStream().then((why) => {
+          refused = why;
+          poll();
+        });
       } else {
         say("slow", "Connecting again…");
       }
@@ -197,13 +201,28 @@ function keepLive() {
     source = null;
   }
 
+  // An event source does not say why it was refused; the same path does, asked once more.
+  async function whyNoStream() {
+    const stop = new AbortController();
+    try {
+      const headers = { Accept: "application/json" };
+      const answer = await fetch(live.dataset.stream, { headers, signal: stop.signal });
+      const full = answer.status === 503 && (await answer.json()).error.message.includes("dashboards are open");
+      return full ? "Too many dashboards are open" : "There is no live stream";
+    } catch {
+      return "There is no live stream";
+    } finally {
+      stop.abort();
+    }
+  }
+
   async function poll() {
     slow += 1;
     try {
       const answer = await fetch(live.dataset.parts, { headers: { Accept: "application/json" } });
       if (!answer.ok) throw new Error(String(answer.status));
       put(await answer.json());
-      say("slow", "Too many dashboards are open: every 30 seconds.");
+      say("slow", `${refused}: every 30 seconds.`);
     } catch {
       say("off", "The bus does not answer. This is as of a while ago.");
     }

@@ -167,20 +167,3 @@ pub struct Seen {
     /// The day under which its payload is kept.
     pub payload_day: String,
 }
-
-/// A dead letter in the list that operators read.
-#[derive(Debug)]
-pub struct DeadLetter {
-    /// The intent.
-    pub id: IntentId,
-    /// Its namespace.
-    pub namespace: String,
-    /// Its goal.
-    pub goal: String,
-    /// Claims that were made.
-    pub attempts: i16,
-    /// Why it is dead.
-    pub reason: Option<String>,
-    /// Unix seconds.
-    pub died_at: f64,
-}

@@ -3,6 +3,7 @@
 pub mod hash;
 pub mod ids;
 pub mod intent;
+pub mod keys;
 pub mod lanes;
 pub mod names;
 pub mod retry;

@@ -1,4 +1,4 @@
-//! What metrics tell of the whole bus, read in a few small statements on a timer.
+//! What metrics tell of the whole bus, read in a few small statements on a timer. The overview shows the depth of goals, too.
 
 use super::{Store, statements};
 use crate::error::Result;
@@ -18,8 +18,8 @@ pub struct GoalDepth {
     pub claimed: i64,
     /// Held by a lease that has ended, and not claimable yet.
     pub past_lease: i64,
-    /// Seconds for which the oldest claimable one could have been claimed. 0: none is.
-    pub oldest_age: f64,
+    /// Seconds for which the oldest claimable one could have been claimed. None: none is.
+    pub oldest_age: Option<f64>,
 }
 
 /// Figures of the bus.
@@ -55,7 +55,7 @@ pub struct TableSize {
 }
 
 impl Store {
-    /// Unfinished intents by goal, as last counted.
+    /// Unfinished intents by goal, as last counted, those with the most first.
     ///
     /// # Errors
     /// `database_busy`.

@@ -26,11 +26,6 @@ impl<'a> From<&'a Claimed> for Changed<'a> {
     }
 }
 
-/// What an operator has done to an intent.
-pub fn operated(what: &'static str, id: impl Display) {
-    tracing::debug!(target: INTENTS, %id, "{what}");
-}
-
 /// Says what has become of an intent: published, claimed, fulfilled, and so on.
 pub fn changed(what: &'static str, id: impl Display, intent: Changed<'_>) {
     let Changed { namespace, goal, attempt, worker } = intent;

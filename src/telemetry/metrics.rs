@@ -347,7 +347,7 @@ impl OfBus {
             for (phase, count) in phases {
                 self.open.with_label_values(&[namespace, goal, phase]).add(count);
             }
-            self.oldest.with_label_values(&[namespace, goal]).set(depth.oldest_age);
+            self.oldest.with_label_values(&[namespace, goal]).set(depth.oldest_age.unwrap_or_default());
         }
     }
 

@@ -3,7 +3,10 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{TestDb, factory::intent, process::Replica};
+use crate::{
+    dashboard::{send, token},
+    support::{TestDb, factory::intent, process::Replica},
+};
 
 fn requests(log: &[Value]) -> Vec<&Value> {
     log.iter().filter(|line| line["target"] == "intent_bus::requests").collect()
@@ -87,6 +90,15 @@ async fn each_change_of_an_intents_state_has_its_line() {
     let claim = worker.claimed("greet").await;
     worker.fulfill(&claim, json!("hello")).await.expect(200);
     replica.admin().cancel(&id).await.expect(200);
+    let redriven = replica.admin().post("/admin/dead/redrive", json!({"goal": "greet", "dry_run": false})).await.expect(200);
+    assert_eq!(redriven["count"], 1);
+    // What is done on the dashboard is told as well.
+    let operator = replica.admin().with("accept", "text/html");
+    for act in ["cancel", "retry"] {
+        let given = token(&operator.get("/admin/dashboard/purge").await);
+        let done = send(&operator, &format!("/admin/dashboard/intents/{id}/{act}"), &[("token", &given)]).await;
+        assert_eq!(done.status, 200, "{}", done.text());
+    }
     replica.terminate();
     assert!(replica.wait().success());
     let log = replica.logs();
@@ -105,11 +117,17 @@ async fn each_change_of_an_intents_state_has_its_line() {
         "claimed",
         "fulfilled",
         "cancelled",
+        "redriven",
+        "buried",
+        "cancelled",
+        "retried",
     ];
     assert_eq!(told, expected);
     assert!(lines.iter().all(|line| line["id"] == id && line["level"] == "DEBUG"), "{lines:#?}");
-    for line in &lines[1..8] {
+    for line in &lines {
         assert_eq!((&line["namespace"], &line["goal"]), (&json!("default"), &json!("greet")), "{line}");
+    }
+    for line in &lines[1..8] {
         assert_eq!(
             (&line["worker"], line["attempt"].as_i64()),
             (&json!("pi"), Some(1 + i64::from(told_second(line, &lines))))

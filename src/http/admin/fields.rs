@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use crate::{
     domain::{
         ids::IntentId,
+        keys,
         names::{Goal, Namespace},
         scopes::Scope,
     },
@@ -27,8 +28,6 @@ pub(super) const PAGE_DEFAULT: i64 = 50;
 pub(super) const MOMENTS: RangeInclusive<f64> = 0.0..=253_402_300_799.0;
 /// Longest text to be searched for, in characters.
 const TEXT_MAX: usize = 256;
-/// Most namespaces of one key.
-const NAMESPACES_MAX: usize = 100;
 
 /// A value of the query. What is empty counts as absent, since forms send all their fields.
 pub(super) fn given_in<'a>(query: &'a Query, name: &str) -> Result<Option<&'a str>> {
@@ -115,35 +114,14 @@ pub(super) fn flag(field: Option<&RawValue>, name: &str, default: bool) -> Resul
 
 /// A field that lists scopes. None: all.
 pub(super) fn scopes(field: Option<&RawValue>) -> Result<Option<Vec<Scope>>> {
-    let known = Scope::ALL.map(Scope::as_str).join(", ");
-    let wrong = || Error::invalid(format!("scopes must list one or more of {known}; null or nothing stands for all."));
-    let read = |raw: &RawValue| {
-        let names: Vec<String> = serde_json::from_str(raw.get()).map_err(|_| wrong())?;
-        let mut scopes = Vec::with_capacity(names.len().min(Scope::ALL.len()));
-        for name in names {
-            let scope = Scope::parse(&name).ok_or_else(wrong)?;
-            if !scopes.contains(&scope) {
-                scopes.push(scope);
-            }
-        }
-        if scopes.is_empty() { Err(wrong()) } else { Ok(scopes) }
-    };
-    given(field).map(read).transpose()
+    given(field).map(|raw| keys::scopes(names(raw, keys::no_scopes)?.iter().map(String::as_str))).transpose()
 }
 
 /// A field that lists namespaces. None: all.
 pub(super) fn namespaces(field: Option<&RawValue>) -> Result<Option<Vec<String>>> {
-    let wrong =
-        || Error::invalid(format!("namespaces must list 1 to {NAMESPACES_MAX} names; null or nothing stands for all."));
-    let read = |raw: &RawValue| {
-        let mut names: Vec<String> = serde_json::from_str(raw.get()).map_err(|_| wrong())?;
-        if names.is_empty() || names.len() > NAMESPACES_MAX {
-            return Err(wrong());
-        }
-        names.iter().try_for_each(|name| Namespace::parse(name).map(|_| ()))?;
-        names.sort_unstable();
-        names.dedup();
-        Ok(names)
-    };
-    given(field).map(read).transpose()
+    given(field).map(|raw| keys::namespaces(names(raw, keys::no_namespaces)?.iter().map(String::as_str))).transpose()
+}
+
+fn names(raw: &RawValue, wrong: fn() -> Error) -> Result<Vec<String>> {
+    serde_json::from_str(raw.get()).map_err(|_| wrong())
 }

@@ -8,7 +8,6 @@ use crate::{
     error::{Error, Result},
     http::{Shared, auth::AdminRequest, intents::status_of, ok, target},
     store::operators::inspect::{Event, Excerpt, Inspected},
-    telemetry::events::operated,
 };
 
 /// Shows an intent to an operator.
@@ -81,7 +80,6 @@ fn why(reason: &Reason, now: f64) -> wire::WhyNotClaimed {
 pub async fn cancel(state: Shared, http: HttpRequest, request: AdminRequest) -> Result<HttpResponse> {
     let id = target::intent_id(&http)?;
     state.store.cancel(&request.admission, &request.by, id).await?;
-    operated("cancelled", id);
     ok(&wire::Failed { ok: true, id: id.to_string(), status: State::Dead.as_str().to_owned() })
 }
 
@@ -100,6 +98,5 @@ pub async fn cancel(state: Shared, http: HttpRequest, request: AdminRequest) -> 
 pub async fn retry(state: Shared, http: HttpRequest, request: AdminRequest) -> Result<HttpResponse> {
     let id = target::intent_id(&http)?;
     state.store.retry(&request.admission, &request.by, id).await?;
-    operated("retried", id);
     ok(&wire::Failed { ok: true, id: id.to_string(), status: State::Open.as_str().to_owned() })
 }

@@ -10,7 +10,11 @@ use utoipa::ToSchema;
 
 use super::fields::{PAGE_DEFAULT, before_number, namespaces, page_size, path_number, scopes};
 use crate::{
-    domain::{hash::key_hash, ids},
+    domain::{
+        hash::key_hash,
+        ids,
+        keys::{self, LIMITS},
+    },
     error::{Error, ErrorCode, Result},
     http::{
         Shared,
@@ -23,10 +27,6 @@ use crate::{
     store::keys::manage::{Holder, ListedKey, MadeKey, NewKey, NewReach, Which},
 };
 
-/// Longest name of an owner, in characters.
-pub(in crate::http) const OWNER_MAX: usize = 128;
-/// A tenant's own limits.
-pub(super) const LIMITS: RangeInclusive<i32> = 1..=1_000_000_000;
 /// Seconds for which a key may be made: up to ten years.
 const EXPIRES_IN: RangeInclusive<i32> = 1..=315_360_000;
 /// Seconds for which a key that is rotated goes on: up to thirty days, a day if nothing is said.
@@ -127,7 +127,7 @@ pub async fn generate_key(state: Shared, request: AdminRequest) -> Result<HttpRe
             return Err(Error::invalid("Limits belong to the tenant: change them at /admin/tenants/{number}/limits."));
         }
         (Some(_), Some(_)) => return Err(Error::invalid("Send owner for a new tenant, or tenant for one there is.")),
-        (None, None) => return Err(owner_expected()),
+        (None, None) => return Err(keys::no_owner()),
     };
     let (scopes, namespaces) = (scopes(body.scopes)?, namespaces(body.namespaces)?);
     let new = NewKey {
@@ -142,14 +142,7 @@ pub async fn generate_key(state: Shared, request: AdminRequest) -> Result<HttpRe
 }
 
 fn owner(field: Option<&RawValue>) -> Result<Option<String>> {
-    let good = |owner: &String| !owner.is_empty() && owner.chars().count() <= OWNER_MAX && !owner.contains('\0');
-    text(field, "owner", ErrorCode::InvalidRequest)?
-        .map(|owner| Some(owner.trim().to_owned()).filter(good).ok_or_else(owner_expected))
-        .transpose()
-}
-
-fn owner_expected() -> Error {
-    Error::invalid(format!("owner must be a text of 1 to {OWNER_MAX} characters."))
+    text(field, "owner", ErrorCode::InvalidRequest)?.map(|owner| keys::owner(&owner)).transpose()
 }
 
 fn generated(api_key: String, made: MadeKey) -> wire::GeneratedKey {

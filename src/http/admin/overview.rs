@@ -8,7 +8,10 @@ use crate::{
     domain::intent::State,
     error::Result,
     http::{Shared, auth::AdminRequest, ok},
-    store::operators::overview::{self, GoalDepth, GoalLatency, Overview, Percentiles, Replica},
+    store::{
+        bus::GoalDepth,
+        operators::overview::{self, GoalLatency, Overview, Percentiles, Replica},
+    },
 };
 
 /// Shows depth, flow, latencies, replicas and workers.

@@ -5,8 +5,9 @@ use intent_bus_protocol::wire;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{fields::path_number, keys::LIMITS};
+use super::fields::path_number;
 use crate::{
+    domain::keys::LIMITS,
     error::{Error, Result},
     http::{
         Shared,

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::fields::flag;
 use crate::{
+    app::State,
     domain::names::Namespace,
     error::{Error, ErrorCode, Result},
     http::{
@@ -64,7 +65,7 @@ pub async fn purge(state: Shared, request: AdminRequest) -> Result<HttpResponse>
         state.store.would_purge(namespace).await?
     } else {
         let purged = state.store.purge(&request.admission, &request.by, namespace).await?;
-        state.metrics.read_bus(&state.store).await?;
+        refresh(&state).await;
         purged
     };
     ok(&wire::Purged {
@@ -72,6 +73,13 @@ pub async fn purge(state: Shared, request: AdminRequest) -> Result<HttpResponse>
         dry_run,
         purged: wire::PurgedCounts { unfinished: purged.unfinished, finished: purged.finished },
     })
+}
+
+/// What was just deleted is gone from the metrics, too. If they cannot be read now, they are on their timer.
+pub(in crate::http) async fn refresh(state: &State) {
+    if let Err(error) = state.metrics.read_bus(&state.store).await {
+        tracing::warn!(?error, "the metrics of the bus could not be read after a change; they are a few seconds old");
+    }
 }
 
 /// Runs a pass of maintenance now and says what it has done.
@@ -84,7 +92,7 @@ pub async fn purge(state: Shared, request: AdminRequest) -> Result<HttpResponse>
 pub async fn cleanup(state: Shared, request: AdminRequest) -> Result<HttpResponse> {
     state.store.admit(&request.admission).await?;
     let done = maintenance::pass(&state.store, state.retention_days, &mut maintenance::Sweep::default()).await?;
-    state.metrics.read_bus(&state.store).await?;
+    refresh(&state).await;
     ok(&wire::CleanedUp {
         lapsed_claims: done.lapsed,
         expired_intents: done.expired,

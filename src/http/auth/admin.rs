@@ -97,10 +97,14 @@ fn basic_password(request: &HttpRequest) -> Option<String> {
     decoded.strip_prefix("admin:").map(str::to_owned)
 }
 
-/// A browser sends its password with requests that other sites' pages make, too. Those may not change anything.
+/// A browser sends its password with requests that other sites' pages make, too. Those may not change anything, and they get no
+/// answer that a page has asked for: only a person who follows a link.
 pub(in crate::http) fn same_site(request: &HttpRequest) -> Result<()> {
+    let elsewhere = || Err(Error::forbidden("This request comes from another site's page."));
     if request.method() == Method::GET || request.method() == Method::HEAD {
-        return Ok(());
+        let of_a_page = header(request, "sec-fetch-site") == Some("cross-site")
+            && header(request, "sec-fetch-mode") != Some("navigate");
+        return if of_a_page { elsewhere() } else { Ok(()) };
     }
     let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
     let own_origin =
@@ -110,10 +114,7 @@ pub(in crate::http) fn same_site(request: &HttpRequest) -> Result<()> {
         (None, Some(origin)) => !own_origin(origin),
         (None, None) => false,
     };
-    if foreign {
-        return Err(Error::forbidden("This request comes from another site's page."));
-    }
-    Ok(())
+    if foreign { elsewhere() } else { Ok(()) }
 }
 
 fn unauthorized() -> Error {

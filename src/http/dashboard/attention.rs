@@ -1,9 +1,12 @@
 //! What an operator should look at, from the overview: what is stuck and why, worst first.
 
 use super::words::{count, many, span};
-use crate::store::operators::{
-    overview::{GoalDepth, Overview, STEP},
-    workers::Worker,
+use crate::store::{
+    bus::GoalDepth,
+    operators::{
+        overview::{Overview, STEP},
+        workers::Worker,
+    },
 };
 
 /// Seconds after which an intent that nobody has claimed is worth a word.

@@ -94,6 +94,14 @@ impl Preview {
             ("until", until),
         ]
     }
+
+    /// Where to look on when nothing was found as far as one look goes.
+    fn next(&self) -> Option<String> {
+        let Candidates { count: 0, more: true, searched_until: Some(until), .. } = self.candidates else { return None };
+        let asked = Asked { since: typed(until), ..self.asked.clone() };
+        let query = asked.query("");
+        Some(format!("{SECTION}/redrive{query}&limit={}&per_second={}", self.limit, self.per_second))
+    }
 }
 
 /// `GET /admin/dashboard/dead/redrive`: what would be put back.
@@ -147,6 +155,13 @@ fn redrive(asked: &Asked, limit: Option<&str>, per_second: Option<&str>) -> Resu
     })
 }
 
+/// A moment as a form has it, to the millisecond before: what browsers take.
+fn typed(seconds: f64) -> String {
+    #[allow(clippy::cast_possible_truncation, reason = "what is out of range is cut")]
+    let time = jiff::Timestamp::from_millisecond((seconds * 1000.0).floor() as i64).unwrap_or_default();
+    time.strftime("%Y-%m-%dT%H:%M:%S%.3f").to_string()
+}
+
 impl List {
     /// The first page of what is listed.
     fn here(&self) -> String {
@@ -156,5 +171,31 @@ impl List {
     /// Where the redrive of what is listed begins.
     fn redrive_link(&self) -> String {
         format!("{SECTION}/redrive{}", self.asked.query(""))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn preview(candidates: Candidates) -> String {
+        let asked = Asked { goal: "a&b".to_owned(), since: "2026-01-31T12:00".to_owned(), ..Asked::default() };
+        let frame = Frame::bare("Put dead letters back");
+        Preview { frame, asked, limit: 5, per_second: 7, candidates, takes: 0.0 }.render().unwrap_or_default()
+    }
+
+    #[test]
+    fn a_look_that_has_found_nothing_yet_offers_to_go_on_where_it_ended() {
+        let ended = Candidates { more: true, searched_until: Some(1_769_860_800.123_9), ..Candidates::default() };
+        let page = preview(ended);
+        let next = "/admin/dashboard/dead/redrive?goal=a%26b&#38;since=2026-01-31T12%3A00%3A00.123&#38;limit=5&#38;per_second=7";
+        assert!(page.contains(&format!("href=\"{next}\"")), "{page}");
+        assert!(!page.contains("no dead letter is like that"), "{page}");
+    }
+
+    #[test]
+    fn a_look_that_has_come_to_the_end_says_that_there_is_nothing() {
+        let page = preview(Candidates::default());
+        assert!(page.contains("no dead letter is like that") && !page.contains("Look on"), "{page}");
     }
 }

@@ -25,7 +25,7 @@ const SECTION: &str = "/admin/dashboard/intents";
 const LINES: i64 = 50;
 
 /// What a search form holds, as it was typed.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Asked {
     pub id: String,
     pub goal: String,

@@ -7,14 +7,19 @@ use super::{
     Frame, filters,
     form::{Form, done},
     links, number, render,
-    seal::GoodToken,
+    seal::{GoodToken, KEY_FORM_LIFE},
 };
 use crate::{
-    domain::{hash::key_hash, ids, names::Namespace, scopes::Scope},
+    domain::{
+        hash::key_hash,
+        ids,
+        keys::{self, LIMITS},
+        scopes::Scope,
+    },
     error::{Error, Result},
-    http::{Shared, admin::keys::OWNER_MAX, auth::AdminRequest, target::Query},
+    http::{Shared, auth::AdminRequest, target::Query},
     store::{
-        admission::{Admission, Signed},
+        admission::{Admission, Refusal},
         keys::manage::{Holder, ListedKey, NewKey, NewLimits, NewReach, Which},
     },
 };
@@ -22,8 +27,6 @@ use crate::{
 const SECTION: &str = "/admin/dashboard/keys";
 /// Lines of a page.
 const LINES: i64 = 50;
-/// A tenant's own limits.
-const LIMITS: std::ops::RangeInclusive<i32> = 1..=1_000_000_000;
 /// For how long the old key goes on when a new one takes its place: seconds, and words.
 const OVERLAPS: [(i64, &str); 5] =
     [(0, "not at all"), (600, "10 minutes"), (3600, "an hour"), (86_400, "a day"), (604_800, "a week")];
@@ -105,10 +108,12 @@ pub async fn create(state: Shared, http: HttpRequest, request: AdminRequest) -> 
     let form = Form::read(&http, &request, &state)?;
     let scopes = scopes(&form)?;
     let namespaces = namespaces(&form)?;
-    let holder = match number(form.get("tenant"))? {
+    let tenant = number(form.get("tenant"))?;
+    let owner = if tenant.is_none() { keys::owner(form.get("owner").unwrap_or_default())? } else { String::new() };
+    let holder = match tenant {
         Some(tenant) => Holder::Tenant(tenant),
         None => Holder::New {
-            owner: owner(&form)?,
+            owner: &owner,
             rate_limit: limit(&form, "rate_limit")?,
             max_open: limit(&form, "max_open")?,
         },
@@ -122,7 +127,8 @@ pub async fn create(state: Shared, http: HttpRequest, request: AdminRequest) -> 
     let new = NewKey { holder, scopes: scopes.as_deref(), namespaces: namespaces.as_deref(), expires_in };
     let api_key = ids::generate_key()?;
     let admission = once(&request.admission, form.token);
-    let made = state.store.create_key(&admission, &request.by, &new, &key_hash(&api_key)).await.map_err(sent_before)?;
+    let made = state.store.create_key(&admission, &request.by, &new, &key_hash(&api_key)).await;
+    let made = made.map_err(|error| not_again(&request.admission, error))?;
     let frame = Frame::of(&http, &state, SECTION, "New key")?;
     render(&Made { frame, api_key, number: made.id, owner: made.owner, old: None })
 }
@@ -140,7 +146,7 @@ pub async fn rotate(state: Shared, http: HttpRequest, request: AdminRequest) -> 
     let (admission, hash) = (once(&request.admission, form.token), key_hash(&api_key));
     #[allow(clippy::cast_precision_loss, reason = "a week at most")]
     let rotated = state.store.rotate_key(&admission, &request.by, old, &hash, overlap as f64).await;
-    let made = rotated.map_err(sent_before)?;
+    let made = rotated.map_err(|error| not_again(&request.admission, error))?;
     let frame = Frame::of(&http, &state, SECTION, "New key")?;
     render(&Made { frame, api_key, number: made.id, owner: made.owner, old: Some((old, words)) })
 }
@@ -182,21 +188,25 @@ pub async fn revoke(state: Shared, http: HttpRequest, request: AdminRequest) -> 
 
 /// Lets a form that shows a key through once only: loading its answer again would send it again.
 fn once(admission: &Admission, token: GoodToken) -> Admission {
-    if admission.signed.is_some() {
-        return admission.clone();
-    }
-    let signed = Signed { nonce: token.nonce, timestamp: super::seal::now_signed() };
+    let signed = admission.signed.unwrap_or_else(|| token.signed());
     Admission { signed: Some(signed), ..admission.clone() }
 }
 
-/// The refusal of a form that was sent before, in words of forms.
-fn sent_before(error: Error) -> Error {
-    if error.code() == crate::error::ErrorCode::InvalidSignature {
-        return Error::forbidden(
-            "This form was sent before, and its key was shown then. Open the page anew to make another.",
-        );
+/// The refusal of such a form, in words of forms.
+fn not_again(admission: &Admission, error: Error) -> Error {
+    // A request that is signed itself is refused as any other of its kind.
+    let because =
+        |refusal: Refusal| admission.signed.is_none() && error.message() == Error::from(refusal).message();
+    if because(Refusal::Replayed) {
+        Error::forbidden("This form was sent before, and its key was shown then. Open the page anew to make another.")
+    } else if because(Refusal::Stale) {
+        Error::forbidden(format!(
+            "No key was made: a form that makes one is good for {} minutes. Load its page again, then send it.",
+            KEY_FORM_LIFE / 60
+        ))
+    } else {
+        error
     }
-    error
 }
 
 fn key_number(http: &HttpRequest) -> Result<i64> {
@@ -207,12 +217,6 @@ fn no_such_key() -> Error {
     Error::not_found("No such key. The page of keys lists them.")
 }
 
-fn owner(form: &Form) -> Result<&str> {
-    form.get("owner")
-        .filter(|owner| owner.chars().count() <= OWNER_MAX)
-        .ok_or_else(|| Error::invalid(format!("Say whose key it is, in 1 to {OWNER_MAX} characters.")))
-}
-
 /// A limit; left empty it is the bus's setting.
 fn limit(form: &Form, name: &str) -> Result<Option<i32>> {
     let bad = || Error::invalid(format!("A limit is a whole number from 1 to {}.", LIMITS.end()));
@@ -221,21 +225,18 @@ fn limit(form: &Form, name: &str) -> Result<Option<i32>> {
 
 /// The scopes that are ticked. All of them: everything, also what a later release may add.
 fn scopes(form: &Form) -> Result<Option<Vec<Scope>>> {
-    let bad = || Error::invalid("There is no such scope.");
-    let ticked = form.all("scope").map(|name| Scope::parse(name).ok_or_else(bad)).collect::<Result<Vec<_>>>()?;
-    if ticked.is_empty() {
+    if form.get("scope").is_none() {
         return Err(Error::invalid("A key without a scope is of no use. Tick one, or revoke the key."));
     }
+    let ticked = keys::scopes(form.all("scope"))?;
     Ok(Scope::ALL.iter().any(|scope| !ticked.contains(scope)).then_some(ticked))
 }
 
 /// Namespaces with spaces or commas between them; none: all.
 fn namespaces(form: &Form) -> Result<Option<Vec<String>>> {
     let typed = form.get("namespaces").unwrap_or_default();
-    let names = typed.split([' ', ',', '\n', '\r', '\t']).filter(|name| !name.is_empty());
-    let names =
-        names.map(|name| Namespace::parse(name).map(|name| name.as_str().to_owned())).collect::<Result<Vec<_>>>()?;
-    Ok((!names.is_empty()).then_some(names))
+    let mut names = typed.split([' ', ',', '\n', '\r', '\t']).filter(|name| !name.is_empty()).peekable();
+    if names.peek().is_none() { Ok(None) } else { keys::namespaces(names).map(Some) }
 }
 
 impl Detail {

@@ -13,10 +13,13 @@ use crate::{
     domain::intent::State as Stands,
     error::{Error, Result},
     http::{Shared, auth::AdminRequest},
-    store::operators::{
-        overview::{Flow, GoalDepth, GoalLatency, Overview, Percentiles, Replica, STEP},
-        pauses::Pause,
-        workers::Worker,
+    store::{
+        bus::GoalDepth,
+        operators::{
+            overview::{Flow, GoalLatency, Overview, Percentiles, Replica, STEP},
+            pauses::Pause,
+            workers::Worker,
+        },
     },
 };
 

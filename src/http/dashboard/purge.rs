@@ -12,7 +12,7 @@ use super::{
 use crate::{
     domain::names::Namespace,
     error::{Error, Result},
-    http::{Shared, auth::AdminRequest},
+    http::{Shared, admin::upkeep::refresh, auth::AdminRequest},
     store::totals::Total,
 };
 
@@ -47,6 +47,7 @@ pub async fn start(state: Shared, http: HttpRequest, request: AdminRequest) -> R
     }
     let namespace = if typed == EVERYTHING { None } else { Some(Namespace::parse(typed)?) };
     let purged = state.store.purge(&request.admission, &request.by, namespace.as_ref().map(Namespace::as_str)).await?;
+    refresh(&state).await;
     let text = format!(
         "{} and {} deleted.",
         many(purged.unfinished, "unfinished intent"),

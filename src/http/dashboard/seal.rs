@@ -17,10 +17,16 @@ use crate::{
         ids::random_bytes,
     },
     error::{Error, Result},
+    store::admission::Signed,
 };
 
 /// How long a form may stand open, in seconds: a working day.
 const FORM_LIFE: u64 = 12 * 3600;
+/// How long a form that shows a key may stand open, in seconds, by the database's clock. It is taken once, and the nonces that
+/// say so are kept for 600 s at least: with [`AHEAD`] it is all of that.
+pub(super) const KEY_FORM_LIFE: i64 = 540;
+/// How far the clock of the replica that made such a form may be ahead of the database's, in seconds.
+const AHEAD: i64 = 60;
 /// How long a note is shown, in seconds: a redirect, not a bookmark.
 const NOTE_LIFE: u64 = 60;
 /// How far the clocks of replicas may be apart, in seconds.
@@ -36,7 +42,17 @@ pub struct Seal([u8; 32]);
 #[derive(Debug, Clone, Copy)]
 pub struct GoodToken {
     /// Stands for this token where it may be used only once.
-    pub nonce: Uuid,
+    nonce: Uuid,
+    /// Unix seconds.
+    made: i64,
+}
+
+impl GoodToken {
+    /// As what signs a request once. The database lets that in for 300 s before and after its timestamp, which is set so that
+    /// this is the time from [`AHEAD`] before the token was made until [`KEY_FORM_LIFE`] after.
+    pub(super) fn signed(self) -> Signed {
+        Signed { nonce: self.nonce, timestamp: self.made + (KEY_FORM_LIFE - AHEAD) / 2 }
+    }
 }
 
 impl Seal {
@@ -51,12 +67,12 @@ impl Seal {
         Self(made.finalize().into_bytes().into())
     }
 
-    /// A token for the forms of a page.
+    /// A token for the forms of a page that is made at this moment.
     ///
     /// # Errors
     /// When the operating system gives no random bytes.
-    pub fn form_token(&self) -> Result<String> {
-        Ok(self.close(FORM, &random_bytes::<16>()?, now()))
+    pub fn form_token(&self, made: SystemTime) -> Result<String> {
+        Ok(self.close(FORM, &random_bytes::<16>()?, unix(made)))
     }
 
     /// Whether a form came from a page of ours.
@@ -64,10 +80,10 @@ impl Seal {
     /// # Errors
     /// `forbidden`: the token is missing, was made up, or is too old.
     pub fn check_form(&self, token: Option<&str>) -> Result<GoodToken> {
-        let random = token.and_then(|token| self.open(FORM, token, FORM_LIFE, now())).ok_or_else(|| {
+        let (made, random) = token.and_then(|token| self.open(FORM, token, FORM_LIFE, now())).ok_or_else(|| {
             Error::forbidden("This form is too old, or not one of the dashboard's. Load its page again, then send it.")
         })?;
-        Ok(GoodToken { nonce: hash128(&[b"form", &random]) })
+        Ok(GoodToken { nonce: hash128(&[b"form", &random]), made: made.cast_signed() })
     }
 
     /// A note for the page that a redirect leads to.
@@ -79,7 +95,7 @@ impl Seal {
     /// The note's text, if it is one of ours and of this moment.
     #[must_use]
     pub fn read_note(&self, note: &str) -> Option<String> {
-        String::from_utf8(self.open(NOTE, note, NOTE_LIFE, now())?).ok()
+        String::from_utf8(self.open(NOTE, note, NOTE_LIFE, now())?.1).ok()
     }
 
     fn close(&self, what: &str, content: &[u8], now: u64) -> String {
@@ -87,7 +103,8 @@ impl Seal {
         format!("{now:x}.{}.{}", BASE64_URL_SAFE_NO_PAD.encode(content), BASE64_URL_SAFE_NO_PAD.encode(mac))
     }
 
-    fn open(&self, what: &str, sealed: &str, life: u64, now: u64) -> Option<Vec<u8>> {
+    /// When it was made, in unix seconds, and what it holds.
+    fn open(&self, what: &str, sealed: &str, life: u64, now: u64) -> Option<(u64, Vec<u8>)> {
         let mut parts = sealed.split('.');
         let (made, content, mac) = (parts.next()?, parts.next()?, parts.next()?);
         let made = u64::from_str_radix(made, 16).ok()?;
@@ -95,7 +112,7 @@ impl Seal {
         let mac = BASE64_URL_SAFE_NO_PAD.decode(mac).ok()?;
         let in_time = made <= now.saturating_add(CLOCKS_APART) && now <= made.saturating_add(life);
         (parts.next().is_none() && in_time && self.mac(what, &content, made).verify_slice(&mac).is_ok())
-            .then_some(content)
+            .then_some((made, content))
     }
 
     fn mac(&self, what: &str, content: &[u8], made: u64) -> Hmac<Sha256> {
@@ -114,13 +131,12 @@ fn keyed(key: [u8; 32]) -> Hmac<Sha256> {
     Hmac::new(&block.into())
 }
 
-/// This moment as a signed request has it.
-pub(super) fn now_signed() -> i64 {
-    now().cast_signed()
+fn now() -> u64 {
+    unix(SystemTime::now())
 }
 
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+fn unix(moment: SystemTime) -> u64 {
+    moment.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 #[cfg(test)]
@@ -135,7 +151,7 @@ mod tests {
     #[test]
     fn only_what_this_key_has_sealed_for_this_purpose_is_opened() {
         let seal = keyed_by(1);
-        let token = seal.form_token().unwrap();
+        let token = seal.form_token(SystemTime::now()).unwrap();
         assert!(seal.check_form(Some(&token)).is_ok());
         assert!(keyed_by(2).check_form(Some(&token)).is_err(), "another key");
         assert!(seal.check_form(Some(&seal.note("hello"))).is_err(), "another purpose");
@@ -149,7 +165,7 @@ mod tests {
     #[test]
     fn every_token_is_another_and_every_change_of_one_breaks_it() {
         let seal = keyed_by(1);
-        let (one, two) = (seal.form_token().unwrap(), seal.form_token().unwrap());
+        let (one, two) = (seal.form_token(SystemTime::now()).unwrap(), seal.form_token(SystemTime::now()).unwrap());
         assert_ne!(seal.check_form(Some(&one)).unwrap().nonce, seal.check_form(Some(&two)).unwrap().nonce);
         let parts = |token: &str| token.split('.').map(str::to_owned).collect::<Vec<_>>();
         let (one, two) = (parts(&one), parts(&two));
@@ -169,6 +185,15 @@ mod tests {
         let opens = |at| seal.open(FORM, &sealed, FORM_LIFE, at).is_some();
         assert!(opens(1_000_000) && opens(1_000_000 + FORM_LIFE) && opens(1_000_000 - CLOCKS_APART));
         assert!(!opens(1_000_001 + FORM_LIFE) && !opens(999_999 - CLOCKS_APART));
+    }
+
+    #[test]
+    fn a_form_that_shows_a_key_is_let_in_for_no_longer_than_its_nonce_is_kept() {
+        // What the database lets in is within 300 s of the timestamp.
+        let made = 1_000_000;
+        let Signed { timestamp, .. } = GoodToken { nonce: Uuid::nil(), made }.signed();
+        assert_eq!((timestamp - 300, timestamp + 300), (made - AHEAD, made + KEY_FORM_LIFE));
+        const { assert!(KEY_FORM_LIFE + AHEAD <= 600) };
     }
 
     #[test]

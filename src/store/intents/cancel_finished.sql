@@ -18,4 +18,4 @@ UPDATE finished
 SET state = 'dead', last_error = CASE WHEN before.state = 'dead' THEN last_error ELSE $2 END
 FROM before
 WHERE finished.id = before.id AND finished.finished_at = before.finished_at
-RETURNING finished.id
+RETURNING finished.id, finished.namespace, goal, claim_attempts, worker_id

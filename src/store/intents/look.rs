@@ -5,7 +5,7 @@ use tokio_postgres::Row;
 use crate::{
     domain::{
         ids::IntentId,
-        intent::{DeadLetter, Seen, State},
+        intent::{Seen, State},
     },
     error::Result,
     store::{
@@ -40,28 +40,6 @@ impl Store {
         let statement = client.prepare_cached(statements::FIND_PAYLOAD).await?;
         let row = client.query_opt(&statement, &[&seen.id.0, &seen.payload_day]).await?;
         Ok(row.map(|row| row.try_get("payload")).transpose()?)
-    }
-
-    /// The newest dead letters.
-    ///
-    /// # Errors
-    /// `database_busy`.
-    pub async fn dead_letters(&self, limit: i64) -> Result<Vec<DeadLetter>> {
-        let client = self.client().await?;
-        let statement = client.prepare_cached(statements::DEAD).await?;
-        let rows = client.query(&statement, &[&limit]).await?;
-        rows.iter()
-            .map(|row| {
-                Ok(DeadLetter {
-                    id: IntentId(row.try_get("id")?),
-                    namespace: row.try_get("namespace")?,
-                    goal: row.try_get("goal")?,
-                    attempts: row.try_get("claim_attempts")?,
-                    reason: row.try_get("last_error")?,
-                    died_at: row.try_get("died_at")?,
-                })
-            })
-            .collect()
     }
 }
 

@@ -4,7 +4,11 @@ use serde_json::json;
 use tokio_postgres::Row;
 
 use crate::{
-    domain::{ids::IntentId, intent::State, lanes::Lanes},
+    domain::{
+        ids::IntentId,
+        intent::{Seen, State},
+        lanes::Lanes,
+    },
     error::{Error, ErrorCode, Result},
     store::{
         Store, Tx, WHOLE_TABLE,
@@ -13,7 +17,10 @@ use crate::{
         operators::audit::{self, By},
         statements,
     },
-    telemetry::flow::Burial,
+    telemetry::{
+        events::{Changed, changed},
+        flow::Burial,
+    },
 };
 
 /// How many intents a purge has deleted.
@@ -35,17 +42,27 @@ impl Store {
     /// # Errors
     /// `not_found`.
     pub async fn cancel(&self, admission: &Admission, by: &By, id: IntentId) -> Result<()> {
-        let buried = self.transact(admission, async |tx| {
-            // A retry at the same moment may take it from `finished`, where it was, to `intents`, where it was not yet.
-            let buried = match cancel_unfinished(tx, id).await? {
-                Some(row) => Some(row),
-                None if cancel_finished(tx, id).await? => None,
-                None => Some(cancel_unfinished(tx, id).await?.ok_or_else(no_such_intent)?),
-            };
-            audit::write(tx, by, "cancel", Some(&id.to_string()), json!({})).await?;
-            Ok(buried)
-        });
-        self.count_buried(buried.await?.as_slice(), Burial::Cancelled)
+        let (row, was_unfinished) = self
+            .transact(admission, async |tx| {
+                // A retry at the same moment may take it from `finished`, where it was, to `intents`, where it was not yet.
+                let cancelled = if let Some(row) = cancel_unfinished(tx, id).await? {
+                    (row, true)
+                } else if let Some(row) = cancel_finished(tx, id).await? {
+                    (row, false)
+                } else {
+                    (cancel_unfinished(tx, id).await?.ok_or_else(no_such_intent)?, true)
+                };
+                audit::write(tx, by, "cancel", Some(&id.to_string()), json!({})).await?;
+                Ok(cancelled)
+            })
+            .await?;
+        if was_unfinished {
+            self.count_buried(std::slice::from_ref(&row), Burial::Cancelled)?;
+        }
+        let (namespace, goal) = (row.try_get("namespace")?, row.try_get("goal")?);
+        let (attempt, worker) = (row.try_get("claim_attempts")?, row.try_get("worker_id")?);
+        changed("cancelled", id, Changed { namespace, goal, attempt, worker });
+        Ok(())
     }
 
     /// Brings a dead intent back, with all its attempts before it.
@@ -53,7 +70,7 @@ impl Store {
     /// # Errors
     /// `not_found`; `conflict` when it is not dead.
     pub async fn retry(&self, admission: &Admission, by: &By, id: IntentId) -> Result<()> {
-        self.transact(admission, async |tx| {
+        let retried = self.transact(admission, async |tx| {
             // Locked before it is looked at: what another retry has just brought back must not be taken for dead.
             let unfinished = is_unfinished(tx, id).await?;
             let seen = self.find_on(&**tx, id).await?.ok_or_else(no_such_intent)?;
@@ -85,9 +102,12 @@ impl Store {
                     ));
                 }
             }
-            audit::write(tx, by, "retry", Some(&id.to_string()), json!({})).await
-        })
-        .await
+            audit::write(tx, by, "retry", Some(&id.to_string()), json!({})).await?;
+            Ok(seen)
+        });
+        let Seen { namespace, goal, .. } = &retried.await?;
+        changed("retried", id, Changed { namespace, goal, attempt: None, worker: None });
+        Ok(())
     }
 
     /// How many intents a purge would delete, as last counted.
@@ -143,9 +163,9 @@ async fn cancel_unfinished(tx: &Tx<'_>, id: IntentId) -> Result<Option<Row>> {
     if is_unfinished(tx, id).await? { bury(tx, id, Some(CANCELLED)).await } else { Ok(None) }
 }
 
-async fn cancel_finished(tx: &Tx<'_>, id: IntentId) -> Result<bool> {
+async fn cancel_finished(tx: &Tx<'_>, id: IntentId) -> Result<Option<Row>> {
     let statement = tx.prepare_cached(statements::CANCEL_FINISHED).await?;
-    Ok(tx.query_opt(&statement, &[&id.0, &CANCELLED]).await?.is_some())
+    Ok(tx.query_opt(&statement, &[&id.0, &CANCELLED]).await?)
 }
 
 async fn bury(tx: &Tx<'_>, id: IntentId, reason: Option<&str>) -> Result<Option<Row>> {

@@ -11,6 +11,7 @@ use crate::{
         admission::Admission,
         operators::audit::{self, By},
         statements,
+        transaction::in_time,
     },
 };
 
@@ -286,9 +287,12 @@ impl Store {
     /// # Errors
     /// `database_busy`.
     pub async fn list_keys(&self, before: Option<i64>, limit: i64) -> Result<KeyPage> {
-        let client = self.client().await?;
-        let statement = client.prepare_cached(statements::KEYS_LIST).await?;
-        let rows = client.query(&statement, &[&before, &(limit + 1)]).await?;
+        let rows = in_time(async {
+            let client = self.client().await?;
+            let statement = client.prepare_cached(statements::KEYS_LIST).await?;
+            Ok(client.query(&statement, &[&before, &(limit + 1)]).await?)
+        })
+        .await?;
         let mut keys = rows.iter().map(read).collect::<Result<Vec<_>>>()?;
         let page = usize::try_from(limit).map_err(Error::fault)?;
         let more = keys.len() > page;

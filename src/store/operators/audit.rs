@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::{
     error::Result,
-    store::{Store, Tx, statements},
+    store::{Store, Tx, statements, transaction::in_time},
 };
 
 /// How an operator came in.
@@ -65,9 +65,12 @@ impl Store {
     /// # Errors
     /// `database_busy`.
     pub async fn audit_log(&self, before: Option<i64>, limit: i64) -> Result<Vec<Line>> {
-        let client = self.client().await?;
-        let statement = client.prepare_cached(statements::AUDIT_LOG).await?;
-        let rows = client.query(&statement, &[&before, &limit]).await?;
+        let rows = in_time(async {
+            let client = self.client().await?;
+            let statement = client.prepare_cached(statements::AUDIT_LOG).await?;
+            Ok(client.query(&statement, &[&before, &limit]).await?)
+        })
+        .await?;
         rows.iter()
             .map(|row| {
                 Ok(Line {

@@ -14,7 +14,7 @@ use tokio_postgres::Row;
 use super::{pauses::Pause, workers::Worker};
 use crate::{
     error::{Error, Result},
-    store::{Store, session::Session, statements, totals::Total},
+    store::{Store, bus::GoalDepth, session::Session, statements, totals::Total, transaction::in_time},
     telemetry::flow::FLOW_BUCKETS,
 };
 
@@ -49,7 +49,7 @@ pub struct Overview {
     pub goals: Vec<GoalDepth>,
     /// What was done in the last hour.
     pub flow: Arc<Flow>,
-    /// Replicas that gave a sign of life in the last hour, those that were seen last first.
+    /// Replicas that gave a sign of life in the last hour: those that are alive first, and of each kind those that started last.
     pub replicas: Vec<Replica>,
     /// Workers that asked for work in the last 5 minutes; at most 100, those that were seen last first.
     pub workers: Vec<Worker>,
@@ -57,25 +57,6 @@ pub struct Overview {
     pub workers_seen: i64,
     /// What is paused.
     pub pauses: Vec<Pause>,
-}
-
-/// Unfinished intents of a goal. Namespace and goal are empty for all others.
-#[derive(Debug, Clone)]
-pub struct GoalDepth {
-    /// The namespace.
-    pub namespace: String,
-    /// The goal.
-    pub goal: String,
-    /// Due and held by nobody.
-    pub claimable: i64,
-    /// Not due yet.
-    pub waiting: i64,
-    /// Held by a lease.
-    pub claimed: i64,
-    /// Held by a lease that has ended, and not claimable yet.
-    pub past_lease: i64,
-    /// Seconds for which the oldest claimable one could have been claimed.
-    pub oldest_age: Option<f64>,
 }
 
 /// What all replicas did in the last hour, in [`STEPS`] steps of [`STEP`] seconds, the oldest first.
@@ -149,6 +130,8 @@ pub(in crate::store) struct Cache(Mutex<Known>);
 #[derive(Default)]
 struct Known {
     overview: Option<(Instant, Arc<Overview>)>,
+    /// When the last reading failed, if it did.
+    failed: Option<Instant>,
     flow: Option<(Instant, Arc<Flow>)>,
     steps: Steps,
 }
@@ -169,13 +152,25 @@ impl Store {
     /// # Errors
     /// `database_busy`.
     pub async fn overview(&self) -> Result<Arc<Overview>> {
-        // Whoever comes meanwhile waits here and gets the same.
-        let mut known = self.overview.0.lock().await;
+        // Whoever comes meanwhile waits here and gets the same: a reading, or that there is none.
+        let mut known = in_time(async { Ok(self.overview.0.lock().await) }).await?;
+        if known.failed.is_some_and(|failed| failed.elapsed() < FRESH) {
+            return Err(Error::busy("the overview could not be read a moment ago"));
+        }
         if let Some((read, overview)) = &known.overview
             && read.elapsed() < FRESH
         {
             return Ok(Arc::clone(overview));
         }
+        let read = in_time(self.read_overview(&mut known)).await;
+        known.failed = read.is_err().then(Instant::now);
+        if let Ok(overview) = &read {
+            known.overview = Some((Instant::now(), Arc::clone(overview)));
+        }
+        read
+    }
+
+    async fn read_overview(&self, known: &mut Known) -> Result<Arc<Overview>> {
         let client = self.client().await?;
         let now: f64 = client.query_one(&client.prepare_cached(statements::NOW).await?, &[]).await?.try_get("now")?;
         let flow = match known.flow.take() {
@@ -183,42 +178,22 @@ impl Store {
             _ => (Instant::now(), known.steps.read(&client, now).await?),
         };
         known.flow = Some(flow.clone());
-        let (goals, replicas) = (read_goals(&client).await?, read_replicas(&client).await?);
+        let replicas = read_replicas(&client).await?;
         let seen = client.query_one(&client.prepare_cached(statements::WORKERS_SEEN).await?, &[]).await?;
         drop(client);
         let mut workers = self.workers(None, WORKERS_SHOWN).await?.workers;
         workers.retain(|worker| worker.seen_at > now - SEEN_LATELY);
-        let overview = Arc::new(Overview {
+        Ok(Arc::new(Overview {
             at: now,
             totals: self.totals(false).await?,
-            goals,
+            goals: self.goal_depths().await?,
             flow: flow.1,
             replicas,
             workers,
             workers_seen: seen.try_get("seen")?,
             pauses: self.pauses().await?,
-        });
-        known.overview = Some((Instant::now(), Arc::clone(&overview)));
-        Ok(overview)
+        }))
     }
-}
-
-async fn read_goals(client: &Session) -> Result<Vec<GoalDepth>> {
-    let statement = client.prepare_cached(statements::GOALS).await?;
-    let rows = client.query(&statement, &[]).await?;
-    rows.iter()
-        .map(|row| {
-            Ok(GoalDepth {
-                namespace: row.try_get("namespace")?,
-                goal: row.try_get("goal")?,
-                claimable: row.try_get("claimable")?,
-                waiting: row.try_get("waiting")?,
-                claimed: row.try_get("claimed")?,
-                past_lease: row.try_get("past_lease")?,
-                oldest_age: row.try_get("oldest_age")?,
-            })
-        })
-        .collect()
 }
 
 async fn read_replicas(client: &Session) -> Result<Vec<Replica>> {

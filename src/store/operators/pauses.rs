@@ -7,7 +7,7 @@ use serde_json::json;
 use super::audit::{self, By};
 use crate::{
     error::Result,
-    store::{Store, admission::Admission, statements},
+    store::{Store, admission::Admission, statements, transaction::in_time},
 };
 
 /// What is paused.
@@ -67,9 +67,12 @@ impl Store {
     /// # Errors
     /// `database_busy`.
     pub async fn pauses(&self) -> Result<Vec<Pause>> {
-        let client = self.client().await?;
-        let statement = client.prepare_cached(statements::PAUSES).await?;
-        let rows = client.query(&statement, &[]).await?;
+        let rows = in_time(async {
+            let client = self.client().await?;
+            let statement = client.prepare_cached(statements::PAUSES).await?;
+            Ok(client.query(&statement, &[]).await?)
+        })
+        .await?;
         rows.iter()
             .map(|row| {
                 Ok(Pause {

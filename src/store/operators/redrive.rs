@@ -1,6 +1,6 @@
 //! Dead letters put back by filter: open again, with all their attempts before them, so many a second.
 
-use std::time::SystemTime;
+use std::{collections::HashMap, time::SystemTime};
 
 use serde_json::json;
 use tokio_postgres::{Row, types::ToSql};
@@ -11,9 +11,10 @@ use super::{
     search::{Filter, Found, SEARCHING, moment, read_found},
 };
 use crate::{
-    domain::lanes::Lanes,
+    domain::{ids::IntentId, lanes::Lanes},
     error::{Error, Result},
     store::{Store, admission::Admission, statements, transaction::in_time},
+    telemetry::events::{Changed, changed},
 };
 
 /// Dead letters that one redrive may look at.
@@ -65,6 +66,8 @@ struct Candidate {
     id: Uuid,
     died_at: SystemTime,
     tenant: i64,
+    namespace: String,
+    goal: String,
     lanes: Lanes,
     /// Seconds from now until it is due.
     due_in: f64,
@@ -158,7 +161,8 @@ impl Store {
         let public: Vec<Option<i64>> = part.iter().map(|one| one.lanes.public).collect();
         let due_in: Vec<f64> = part.iter().map(|one| one.due_in).collect();
         let tenants: Vec<i64> = part.iter().map(|one| one.tenant).collect();
-        self.transact(&Admission::default(), async |tx| {
+        let free = Admission::default();
+        let redriven = self.transact(&free, async |tx| {
             tx.query(&tx.prepare_cached(statements::REDRIVE_LOCK).await?, &[]).await?;
             tx.query(&tx.prepare_cached(statements::REDRIVE_QUOTAS).await?, &[&tenants]).await?;
             let statement = tx.prepare_cached(statements::REDRIVE).await?;
@@ -166,39 +170,49 @@ impl Store {
                 [&ids, &died_at, &own_goal, &own, &public_goal, &public, &due_in];
             let mut row = tx.query_one(&statement, &parameters).await?;
             if tx.maybe_done() {
-                row = tx.query_one(&tx.prepare_cached(statements::COUNT_UNFINISHED).await?, &[&ids]).await?;
+                row = tx.query_one(&tx.prepare_cached(statements::REDRIVEN).await?, &[&ids]).await?;
             }
-            let (count, last_due_at): (i64, Option<f64>) = (row.try_get("count")?, row.try_get("last_due_at")?);
-            if count > 0 {
+            let (back, last_due_at): (Vec<Uuid>, Option<f64>) = (row.try_get("ids")?, row.try_get("last_due_at")?);
+            if !back.is_empty() {
                 let Filter { namespace, goal, tenant, error, since, until, .. } = &redrive.filter;
                 let details = json!({
-                    "count": count, "first_id": part.first().map(|one| one.id.simple().to_string()),
+                    "count": back.len(), "first_id": part.first().map(|one| one.id.simple().to_string()),
                     "per_second": redrive.per_second, "namespace": namespace, "goal": goal, "tenant": tenant,
                     "error": error, "since": since, "until": until,
                 });
                 audit::write(tx, by, "redrive", None, details).await?;
             }
-            Ok((count, last_due_at))
-        })
-        .await
+            Ok((back, last_due_at))
+        });
+        let (back, last_due_at) = redriven.await?;
+        let asked: HashMap<Uuid, &Candidate> = part.iter().map(|one| (one.id, one)).collect();
+        for one in back.iter().filter_map(|id| asked.get(id)) {
+            let (namespace, goal) = (one.namespace.as_str(), one.goal.as_str());
+            changed("redriven", IntentId(one.id), Changed { namespace, goal, attempt: None, worker: None });
+        }
+        Ok((i64::try_from(back.len()).map_err(Error::fault)?, last_due_at))
     }
 }
 
 impl Candidate {
     fn read(row: &Row, due_in: f64) -> Result<Self> {
         let tenant = row.try_get("tenant_id")?;
+        let (namespace, goal): (&str, &str) = (row.try_get("namespace")?, row.try_get("goal")?);
+        let lanes = Lanes::of_intent(
+            tenant,
+            row.try_get("public")?,
+            namespace,
+            goal,
+            row.try_get("target_worker")?,
+            row.try_get("required_capability")?,
+        );
         Ok(Self {
             id: row.try_get("id")?,
             died_at: row.try_get("finished_at")?,
             tenant,
-            lanes: Lanes::of_intent(
-                tenant,
-                row.try_get("public")?,
-                row.try_get("namespace")?,
-                row.try_get("goal")?,
-                row.try_get("target_worker")?,
-                row.try_get("required_capability")?,
-            ),
+            namespace: namespace.to_owned(),
+            goal: goal.to_owned(),
+            lanes,
             due_in,
         })
     }

@@ -1,5 +1,5 @@
 -- Brings dead intents back, as intents/retry.sql does one: open, no attempts used, each due after a while. Those that somebody else
--- holds or has brought back meanwhile are left out. Says how many came back, and when the last is due.
+-- holds or has brought back meanwhile are left out. Says which came back, and when the last is due.
 --
 -- $1 ids  $2 when each died (finds its partition)  $3..$6 lanes of each (own with goal, own, public with goal, public; the last two NULL:
 -- private)  $7 seconds until each is due
@@ -63,6 +63,6 @@ WITH asked AS MATERIALIZED (
                 'outcome', 'failed', 'error', last_error
             ), '$[last - 19 to last]') END
     FROM gone, clock
-    RETURNING visible_at
+    RETURNING id, visible_at
 )
-SELECT count(*) AS count, extract(epoch FROM max(visible_at))::double precision AS last_due_at FROM back
+SELECT coalesce(array_agg(id), '{}') AS ids, extract(epoch FROM max(visible_at))::double precision AS last_due_at FROM back

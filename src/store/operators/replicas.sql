@@ -1,4 +1,4 @@
--- Replicas that gave a sign of life in the last hour, those that were seen last first.
+-- Replicas that gave a sign of life in the last hour: those that are alive first, and of each kind those that started last.
 --
 -- Index: none; a small table.
 SELECT id, host, version, extract(epoch FROM started_at)::double precision AS started_at,

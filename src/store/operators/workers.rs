@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use super::search::{MICROS_DIGITS, micros, read_digits};
 use crate::{
     error::{Error, Result},
-    store::{Store, statements},
+    store::{Store, statements, transaction::in_time},
 };
 
 /// A worker, or all of a tenant that have no name.
@@ -80,12 +80,15 @@ impl Store {
     /// # Errors
     /// `database_busy`.
     pub async fn workers(&self, before: Option<&WorkerCursor>, limit: i64) -> Result<WorkerPage> {
-        let client = self.client().await?;
-        let statement = client.prepare_cached(statements::WORKERS).await?;
         let at = before.map(|cursor| UNIX_EPOCH + Duration::from_micros(cursor.seen_at.unsigned_abs()));
         let (tenant, namespace, name) =
             before.map_or((0, "", ""), |cursor| (cursor.tenant, cursor.namespace.as_str(), cursor.worker_id.as_str()));
-        let rows = client.query(&statement, &[&at, &tenant, &namespace, &name, &(limit + 1)]).await?;
+        let rows = in_time(async {
+            let client = self.client().await?;
+            let statement = client.prepare_cached(statements::WORKERS).await?;
+            Ok(client.query(&statement, &[&at, &tenant, &namespace, &name, &(limit + 1)]).await?)
+        })
+        .await?;
         let mut page = WorkerPage::default();
         for row in rows.iter().take(usize::try_from(limit).map_err(Error::fault)?) {
             let worker = Worker {

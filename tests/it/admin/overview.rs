@@ -1,5 +1,7 @@
 //! `GET /admin/overview` and `GET /admin/workers`.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use crate::support::{TestApp, factory::intent};
@@ -62,6 +64,22 @@ async fn many_who_look_at_the_overview_cost_one_reading_a_second() {
     read.dedup();
     // A busy machine may take more than a second for all of them.
     assert!(read.len() <= 3, "{read:?}");
+}
+
+#[tokio::test]
+async fn those_who_wait_for_an_overview_that_cannot_be_read_are_told_together() {
+    let app = TestApp::spawn().await;
+    let admin = app.admin();
+    let holder = app.db.session().await;
+    holder.batch_execute("BEGIN; LOCK TABLE replicas IN ACCESS EXCLUSIVE MODE").await.expect("the lock");
+    let began = Instant::now();
+    let looks = futures_util::future::join_all((0..4).map(|_| admin.get("/admin/overview"))).await;
+    for look in looks {
+        look.refused(503, "database_busy");
+    }
+    // One of them has waited for the 5 s of a statement, the others for it and not for statements of their own.
+    assert!(began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());
+    holder.batch_execute("ROLLBACK").await.expect("the end of the lock");
 }
 
 #[tokio::test]

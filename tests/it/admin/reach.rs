@@ -110,8 +110,8 @@ async fn a_rotation_without_overlap_ends_the_old_key_within_a_second_and_never_m
     old.claim("greet").await.empty();
     let target = format!("/admin/keys/{}/rotate", made_old["id"]);
     app.admin().post(&target, json!({"overlap_seconds": 3600})).await.expect(201);
-    let left = "SELECT expires_at < clock_timestamp() + interval '61 s' FROM api_keys WHERE expires_at IS NOT NULL";
-    assert!(app.db.value::<bool>(left, &[]).await);
+    let left = "SELECT expires_at < clock_timestamp() + interval '61 s' FROM api_keys WHERE id = $1";
+    assert!(app.db.value::<bool>(left, &[&made_old["id"].as_i64()]).await);
     app.admin().post(&target, json!({"overlap_seconds": 0})).await.expect(201);
     is_soon_refused(&old, 401).await;
     for (target, status, code) in
@@ -122,6 +122,23 @@ async fn a_rotation_without_overlap_ends_the_old_key_within_a_second_and_never_m
     for overlap in [json!(-1), json!(2_592_001), json!("x")] {
         app.admin().post(&target, json!({"overlap_seconds": overlap})).await.refused(400, "invalid_request");
     }
+}
+
+#[tokio::test]
+async fn the_new_key_of_one_that_was_to_end_lives_as_long_as_that_was_made_for() {
+    let app = TestApp::spawn().await;
+    let (_, made_old) = made(&app, json!({"owner": "alice", "expires_in": 86_400})).await;
+    // Most of its life is over.
+    app.db
+        .batch("UPDATE api_keys SET created_at = created_at - interval '23 h', expires_at = expires_at - interval '23 h'")
+        .await;
+    let rotated = app.admin().post(&format!("/admin/keys/{}/rotate", made_old["id"]), "").await.expect(201);
+    let left = "SELECT extract(epoch FROM expires_at - clock_timestamp())::double precision FROM api_keys WHERE id = $1";
+    let new = app.db.value::<f64>(left, &[&rotated["id"].as_i64()]).await;
+    assert!((86_390.0..=86_401.0).contains(&new), "{new}");
+    assert!(rotated["expires_at"].is_f64());
+    let old = app.db.value::<f64>(left, &[&made_old["id"].as_i64()]).await;
+    assert!((3590.0..=3600.0).contains(&old), "an hour is left of it, whatever the overlap: {old}");
 }
 
 #[tokio::test]

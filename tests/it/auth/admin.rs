@@ -100,13 +100,33 @@ async fn another_sites_page_cannot_use_the_password_that_a_browser_keeps() {
     for (number, page) in foreign.iter().enumerate() {
         let answer = page.generate_key("mallory").await;
         assert_eq!(answer.status, 403, "number {number}: {}", answer.text());
-        page.get("/admin/dead").await.expect(200);
     }
     assert_eq!(app.db.count("api_keys").await, 0);
     browser.generate_key("by curl").await.expect(201);
     browser.with("origin", &own).generate_key("by the page itself").await.expect(201);
     browser.with("sec-fetch-site", "same-origin").generate_key("by the page itself").await.expect(201);
     app.admin().with("origin", "https://evil.example").generate_key("a header no page can send").await.expect(201);
+}
+
+#[tokio::test]
+async fn what_another_sites_page_loads_with_the_browsers_password_is_refused_and_a_link_is_followed() {
+    let app = TestApp::spawn().await;
+    let browser = basic(&app.nobody(), "admin", PASSWORD);
+    let elsewhere = browser.with("sec-fetch-site", "cross-site");
+    for path in ["/admin/dead", "/admin/events", "/admin/dashboard", "/admin/dashboard/script.js", "/metrics"] {
+        for mode in ["no-cors", "cors", "same-origin", "websocket"] {
+            elsewhere.with("sec-fetch-mode", mode).get(path).await.refused(403, "forbidden");
+        }
+        elsewhere.get(path).await.refused(403, "forbidden");
+    }
+    for from in [elsewhere.with("sec-fetch-mode", "navigate"), browser.with("sec-fetch-site", "none"), browser.clone()] {
+        from.get("/admin/dead").await.expect(200);
+    }
+    for site in ["same-origin", "same-site", "none"] {
+        browser.with("sec-fetch-site", site).with("sec-fetch-mode", "cors").get("/admin/dead").await.expect(200);
+    }
+    // The admin token is no page's to send.
+    app.admin().with("sec-fetch-site", "cross-site").with("sec-fetch-mode", "cors").get("/admin/dead").await.expect(200);
 }
 
 #[tokio::test]

@@ -1,10 +1,15 @@
 //! What changes something: only a form of ours, from a page of ours.
 
-use intent_bus::http::routes::PAGES;
+use std::time::{Duration, SystemTime};
+
+use intent_bus::{
+    config::load_from,
+    http::{dashboard::Seal, routes::PAGES},
+};
 use serde_json::json;
 
 use super::{browser, send, token};
-use crate::support::{Client, TestApp, factory::intent_with};
+use crate::support::{Client, TestApp, app::environment, factory::intent_with};
 
 /// The fields of a form.
 type Fields<'a> = Vec<(&'a str, &'a str)>;
@@ -159,12 +164,44 @@ async fn a_form_that_shows_a_key_is_taken_once() {
     assert_eq!(app.db.value::<i64>("SELECT count(*) FROM tenants WHERE owner = 'carol'", &[]).await, 1);
 }
 
+/// A form's token that was made so many seconds ago, in the past or ahead of this clock.
+fn token_of(app: &TestApp, seconds_ago: i64) -> String {
+    let auth = load_from(None, &environment(&app.db, &[])).expect("the settings of the test").auth;
+    let (now, apart) = (SystemTime::now(), Duration::from_secs(seconds_ago.unsigned_abs()));
+    let made = if seconds_ago < 0 { now + apart } else { now - apart };
+    Seal::new(&auth).form_token(made).expect("a token")
+}
+
+#[tokio::test]
+async fn a_form_that_shows_a_key_is_too_old_before_its_nonce_is_forgotten() {
+    let app = TestApp::spawn().await;
+    let operator = browser(&app);
+    let cases = [(0, 200), (530, 200), (550, 403), (1300, 403), (11 * 3600, 403), (-50, 200), (-70, 403)];
+    for (age, status) in cases {
+        let given = token_of(&app, age);
+        let fields = [("owner", "dave"), ("scope", "read"), ("token", given.as_str())];
+        let answer = send(&operator, "/admin/dashboard/keys/create", &fields).await;
+        assert_eq!(answer.status, status, "{age}: {}", answer.text());
+        let rotated = [("overlap", "3600"), ("token", &token_of(&app, age))];
+        let rotated = send(&operator, "/admin/dashboard/keys/1/rotate", &rotated).await;
+        assert_eq!(rotated.status, status, "{age}: {}", rotated.text());
+        for refused in [answer, rotated].iter().filter(|answer| answer.status == 403) {
+            assert!(refused.text().contains("good for 9 minutes"), "{age}: {}", refused.text());
+        }
+        // What shows no key may stand open for a working day.
+        let pause = [("namespace", "default"), ("token", given.as_str())];
+        assert_eq!(send(&operator, "/admin/dashboard/pauses/pause", &pause).await.status, 200, "{age}");
+    }
+    assert_eq!(app.db.value::<i64>("SELECT count(*) FROM tenants WHERE owner = 'dave'", &[]).await, 3);
+}
+
 #[tokio::test]
 async fn a_form_with_fields_that_make_no_sense_is_refused_with_words() {
     let app = TestApp::spawn().await;
     let (open, _) = filled(&app).await;
     let operator = browser(&app);
     let long = "x".repeat(129);
+    let many = (0..101).map(|number| format!("n{number}")).collect::<Vec<_>>().join(" ");
     let cases: Vec<(&str, Fields<'_>, u16)> = vec![
         ("pauses/pause", vec![], 400),
         ("pauses/pause", vec![("namespace", "no namespace")], 400),
@@ -176,6 +213,8 @@ async fn a_form_with_fields_that_make_no_sense_is_refused_with_words() {
         ("keys/create", vec![("owner", "bob"), ("scope", "everything")], 400),
         ("keys/create", vec![("owner", "bob"), ("scope", "read"), ("rate_limit", "0")], 400),
         ("keys/create", vec![("owner", "bob"), ("scope", "read"), ("namespaces", "a b!")], 400),
+        ("keys/create", vec![("owner", "bob"), ("scope", "read"), ("namespaces", &many)], 400),
+        ("keys/1/reach", vec![("scope", "read"), ("namespaces", &many)], 400),
         ("keys/create", vec![("owner", "bob"), ("scope", "read"), ("days", "-1")], 400),
         ("keys/1/rotate", vec![("overlap", "1")], 400),
         ("keys/99/rotate", vec![("overlap", "0")], 404),
@@ -202,6 +241,29 @@ async fn a_form_with_fields_that_make_no_sense_is_refused_with_words() {
         assert!(answer.text().contains("class=\"problem\""), "{path} {fields:?}");
     }
     assert_eq!(everything(&app).await, before);
+}
+
+#[tokio::test]
+async fn what_a_key_reaches_is_stored_as_the_api_stores_it() {
+    let app = TestApp::spawn().await;
+    let operator = browser(&app);
+    let given = token(&operator.get("/admin/dashboard/keys").await);
+    let fields = [
+        ("owner", " bob "),
+        ("scope", "read"),
+        ("scope", "work"),
+        ("scope", "read"),
+        ("namespaces", "west, east\teast"),
+        ("token", given.as_str()),
+    ];
+    assert_eq!(send(&operator, "/admin/dashboard/keys/create", &fields).await.status, 200);
+    let api = json!({"owner": "bob", "scopes": ["read", "work", "read"], "namespaces": ["west", "east", "east"]});
+    app.admin().post("/admin/generate_key", api).await.expect(201);
+    let keys = app.admin().get("/admin/keys").await.expect(200)["keys"].clone();
+    for name in ["owner", "scopes", "namespaces"] {
+        assert_eq!(keys[0][name], keys[1][name]);
+    }
+    assert_eq!(keys[0]["namespaces"], json!(["east", "west"]));
 }
 
 #[tokio::test]

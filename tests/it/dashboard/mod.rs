@@ -29,13 +29,13 @@ fn pages(id: &str, key: &str) -> Vec<String> {
 }
 
 /// The token of the forms of a page.
-fn token(page: &Answer) -> String {
+pub(crate) fn token(page: &Answer) -> String {
     let (_, after) = page.text().split_once("name=\"token\" value=\"").expect("a form with a token");
     after.split('"').next().expect("the end of the token").to_owned()
 }
 
 /// Sends a form with these fields.
-async fn send(client: &Client, path: &str, fields: &[(&str, &str)]) -> Answer {
+pub(crate) async fn send(client: &Client, path: &str, fields: &[(&str, &str)]) -> Answer {
     let encode = |text: &str| -> String { text.bytes().map(|byte| format!("%{byte:02x}")).collect() };
     let pairs: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
     client.with("content-type", "application/x-www-form-urlencoded").post(path, pairs.join("&")).await
