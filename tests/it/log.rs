@@ -90,7 +90,8 @@ async fn each_change_of_an_intents_state_has_its_line() {
     let claim = worker.claimed("greet").await;
     worker.fulfill(&claim, json!("hello")).await.expect(200);
     replica.admin().cancel(&id).await.expect(200);
-    let redriven = replica.admin().post("/admin/dead/redrive", json!({"goal": "greet", "dry_run": false})).await.expect(200);
+    let redriven =
+        replica.admin().post("/admin/dead/redrive", json!({"goal": "greet", "dry_run": false})).await.expect(200);
     assert_eq!(redriven["count"], 1);
     // What is done on the dashboard is told as well.
     let operator = replica.admin().with("accept", "text/html");

@@ -112,11 +112,9 @@ pub async fn create(state: Shared, http: HttpRequest, request: AdminRequest) -> 
     let owner = if tenant.is_none() { keys::owner(form.get("owner").unwrap_or_default())? } else { String::new() };
     let holder = match tenant {
         Some(tenant) => Holder::Tenant(tenant),
-        None => Holder::New {
-            owner: &owner,
-            rate_limit: limit(&form, "rate_limit")?,
-            max_open: limit(&form, "max_open")?,
-        },
+        None => {
+            Holder::New { owner: &owner, rate_limit: limit(&form, "rate_limit")?, max_open: limit(&form, "max_open")? }
+        }
     };
     #[allow(clippy::cast_precision_loss, reason = "some years at most")]
     let expires_in = match number(form.get("days"))? {
@@ -195,8 +193,7 @@ fn once(admission: &Admission, token: GoodToken) -> Admission {
 /// The refusal of such a form, in words of forms.
 fn not_again(admission: &Admission, error: Error) -> Error {
     // A request that is signed itself is refused as any other of its kind.
-    let because =
-        |refusal: Refusal| admission.signed.is_none() && error.message() == Error::from(refusal).message();
+    let because = |refusal: Refusal| admission.signed.is_none() && error.message() == Error::from(refusal).message();
     if because(Refusal::Replayed) {
         Error::forbidden("This form was sent before, and its key was shown then. Open the page anew to make another.")
     } else if because(Refusal::Stale) {

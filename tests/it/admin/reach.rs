@@ -130,10 +130,13 @@ async fn the_new_key_of_one_that_was_to_end_lives_as_long_as_that_was_made_for()
     let (_, made_old) = made(&app, json!({"owner": "alice", "expires_in": 86_400})).await;
     // Most of its life is over.
     app.db
-        .batch("UPDATE api_keys SET created_at = created_at - interval '23 h', expires_at = expires_at - interval '23 h'")
+        .batch(
+            "UPDATE api_keys SET created_at = created_at - interval '23 h', expires_at = expires_at - interval '23 h'",
+        )
         .await;
     let rotated = app.admin().post(&format!("/admin/keys/{}/rotate", made_old["id"]), "").await.expect(201);
-    let left = "SELECT extract(epoch FROM expires_at - clock_timestamp())::double precision FROM api_keys WHERE id = $1";
+    let left =
+        "SELECT extract(epoch FROM expires_at - clock_timestamp())::double precision FROM api_keys WHERE id = $1";
     let new = app.db.value::<f64>(left, &[&rotated["id"].as_i64()]).await;
     assert!((86_390.0..=86_401.0).contains(&new), "{new}");
     assert!(rotated["expires_at"].is_f64());

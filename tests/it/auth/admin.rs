@@ -119,14 +119,20 @@ async fn what_another_sites_page_loads_with_the_browsers_password_is_refused_and
         }
         elsewhere.get(path).await.refused(403, "forbidden");
     }
-    for from in [elsewhere.with("sec-fetch-mode", "navigate"), browser.with("sec-fetch-site", "none"), browser.clone()] {
+    for from in [elsewhere.with("sec-fetch-mode", "navigate"), browser.with("sec-fetch-site", "none"), browser.clone()]
+    {
         from.get("/admin/dead").await.expect(200);
     }
     for site in ["same-origin", "same-site", "none"] {
         browser.with("sec-fetch-site", site).with("sec-fetch-mode", "cors").get("/admin/dead").await.expect(200);
     }
     // The admin token is no page's to send.
-    app.admin().with("sec-fetch-site", "cross-site").with("sec-fetch-mode", "cors").get("/admin/dead").await.expect(200);
+    app.admin()
+        .with("sec-fetch-site", "cross-site")
+        .with("sec-fetch-mode", "cors")
+        .get("/admin/dead")
+        .await
+        .expect(200);
 }
 
 #[tokio::test]
