@@ -28,6 +28,9 @@ class Run:
     credentials: dict[str, dict[str, str]]
     # Another tenant's key, whose requests take turns with the first one's and must not see what is the first one's.
     peer: str | None = None
+    # Numbers of keys and tenants that operators' requests must leave as they are: other runs need them.
+    spared_keys: list[int] = dataclasses.field(default_factory=list)
+    spared_tenants: list[int] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass
@@ -65,14 +68,15 @@ class Outcome:
         return {label: any(status.startswith("2") for status in counts) for label, counts in of_operation.items()}
 
 
-def plan(arguments: argparse.Namespace, tenant_key: str, peer_key: str) -> list[Run]:
+def plan(arguments: argparse.Namespace, tenants: list[dict]) -> list[Run]:
     """Unsigned requests as curl makes them (1.1), signed ones as the SDK 2.x does (2.1); each way in for operators once."""
+    tenant_key, peer_key = (made["api_key"] for made in tenants)
     root, tenant = {"api_key": {"api_key": arguments.root_key}}, {"api_key": {"api_key": tenant_key}}
     token = {"admin_token": {"api_key": arguments.admin_token}}
     password = {"dashboard": {"username": "admin", "password": arguments.dashboard_password}}
     metrics = {"metrics_token": {"bearer": arguments.metrics_token}}
     everything = [*CLIENT, "operators", "bus"]
-    return [
+    planned = [
         Run("root key, unsigned, 1.1; admin token", "1.1", arguments.root_key, False, everything, root | token),
         Run(
             "root key, signed, 2.1; dashboard password, metrics token",
@@ -87,6 +91,9 @@ def plan(arguments: argparse.Namespace, tenant_key: str, peer_key: str) -> list[
         # Under 1.1 the root key is an operator's, too.
         Run("root key as the operator's, signed, 1.1", "1.1", arguments.root_key, True, ["operators"], root),
     ]
+    for run in planned:
+        run.spared_keys, run.spared_tenants = [made["id"] for made in tenants], [made["tenant"] for made in tenants]
+    return planned
 
 
 def carry_out(run: Run, arguments: argparse.Namespace, folder: pathlib.Path) -> Outcome:
@@ -101,6 +108,7 @@ def carry_out(run: Run, arguments: argparse.Namespace, folder: pathlib.Path) -> 
         "generation": run.generation,
         "has_peer": run.peer is not None,
         "admin_token": arguments.admin_token,
+        "spared": {"keys": run.spared_keys, "tenants": run.spared_tenants},
         "answers": str(answers),
     }
     hooks = {"PYTHONPATH": str(HERE.parent), "SCHEMATHESIS_HOOKS": "openapi.hooks", "OPENAPI_CHECK": json.dumps(settings)}

@@ -68,8 +68,8 @@ class Things:
         self.call(f"/set/{key}", {"value": {"n": 1}})
         return key
 
-    def api_key(self) -> str:
-        return self.call("/admin/generate_key", {"owner": "openapi check"})["api_key"]
+    def new_key(self) -> dict:
+        return self.call("/admin/generate_key", {"owner": "openapi check"})
 
     def for_operation(self, label: str) -> tuple[dict, dict] | None:
         """Path parameters and fields of the body that name something real, if the operation needs that."""
@@ -89,7 +89,11 @@ class Things:
             "POST /fail/{id}": held,
             "POST /extend_claim/{id}": held,
             "GET /get/{key}": lambda: ({"key": self.value()}, {}),
-            "POST /admin/revoke_key": lambda: ({}, {"api_key": self.api_key()}),
+            "POST /admin/keys/{number}/rotate": lambda: ({"number": self.new_key()["id"]}, {}),
+            "POST /admin/keys/{number}/scopes": lambda: ({"number": self.new_key()["id"]}, {}),
+            "POST /admin/keys/{number}/revoke": lambda: ({"number": self.new_key()["id"]}, {}),
+            "POST /admin/tenants/{number}/limits": lambda: ({"number": self.new_key()["tenant"]}, {}),
+            "POST /admin/revoke_key": lambda: ({}, {"api_key": self.new_key()["api_key"]}),
         }
         for _ in range(TRIES if label in makers else 0):
             try:
