@@ -54,6 +54,10 @@ async fn neither_the_log_nor_an_operator_gets_to_see_a_secret() {
         };
     }
     alice.set("k", json!("value-canary")).await.expect(200);
+    // A reason that nobody is told: its claim token is none.
+    let held = alice.published(json!({"goal": "nobody's", "payload": {}})).await;
+    let reason = json!({"claim_token": "0".repeat(32), "error": "reason-of-nobody-canary"});
+    alice.post(&format!("/fail/{held}"), reason).await.refused(404, "not_found");
     // What goes wrong is logged with more than what goes well.
     alice.publish(r#"{"goal": "payload-canary", "payload": "payload-canary"#).await.refused(400, "invalid_json");
     replica.nobody().key("tk_payload-canary").claim("x").await.refused(401, "unauthorized");

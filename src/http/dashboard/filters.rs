@@ -1,4 +1,4 @@
-//! How templates write times, spans and numbers. What they give is safe in HTML: it holds nothing but digits and fixed words.
+//! How templates write times, spans and numbers. What is marked as safe in HTML holds nothing but digits and fixed words.
 
 #![allow(
     clippy::inline_always,
@@ -72,8 +72,9 @@ pub(super) fn moment<T: Number>(seconds: T, _: &dyn Values) -> Result<HtmlSafeOu
 
 /// Seconds as a length of time.
 #[askama::filter_fn]
-pub(super) fn span<T: Number>(seconds: T, _: &dyn Values) -> Result<HtmlSafeOutput<String>> {
-    Ok(HtmlSafeOutput(super::words::span(seconds.float())))
+pub(super) fn span<T: Number>(seconds: T, _: &dyn Values) -> Result<String> {
+    // May begin with `<`: it is escaped as any text.
+    Ok(super::words::span(seconds.float()))
 }
 
 /// A count, in groups of three digits.
@@ -86,4 +87,22 @@ pub(super) fn count<T: Number>(number: T, _: &dyn Values) -> Result<HtmlSafeOutp
 #[askama::filter_fn]
 pub(super) fn rate<T: Number>(rate: T, _: &dyn Values) -> Result<HtmlSafeOutput<String>> {
     Ok(HtmlSafeOutput(super::words::rate(rate.float())))
+}
+
+#[cfg(test)]
+mod tests {
+    use askama::Template;
+
+    use super::super::filters;
+
+    #[derive(Template)]
+    #[template(source = "<b>{{ seconds|span }}</b>", ext = "html")]
+    struct Page {
+        seconds: f64,
+    }
+
+    #[test]
+    fn a_span_is_text_in_a_page() {
+        assert_eq!(Page { seconds: 0.0004 }.render().unwrap_or_default(), "<b>&#60; 1 ms</b>");
+    }
 }
