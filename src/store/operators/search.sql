@@ -21,7 +21,7 @@ FROM (
         SELECT looked.*, row_number() OVER (ORDER BY id DESC) AS number,
                ($5::text IS NULL OR phase = $5 OR ($5 = 'open' AND phase IN ('claimable', 'waiting')))
                AND ($6::text IS NULL OR namespace = $6) AND ($7::text IS NULL OR goal = $7)
-               AND ($8::bigint IS NULL OR tenant_id = $8) AND ($9::text IS NULL OR worker_id = $9)
+               AND ($8::bigint IS NULL OR tenant_id = $8) AND ($9::text IS NULL OR worker_id IS NOT DISTINCT FROM $9)
                AND ($10::text IS NULL OR strpos(lower(last_error), lower($10)) > 0) IS TRUE AS matches
         FROM (
             SELECT both_tables.*

@@ -15,7 +15,7 @@ FROM (
     FROM (
         SELECT looked.*, row_number() OVER (ORDER BY finished_at DESC, id DESC) AS number,
                ($4::text IS NULL OR namespace = $4) AND ($5::text IS NULL OR goal = $5)
-               AND ($6::bigint IS NULL OR tenant_id = $6) AND ($7::text IS NULL OR worker_id = $7)
+               AND ($6::bigint IS NULL OR tenant_id = $6) AND ($7::text IS NULL OR worker_id IS NOT DISTINCT FROM $7)
                AND ($8::text IS NULL OR strpos(lower(last_error), lower($8)) > 0) IS TRUE AS matches
         FROM (
             SELECT id, finished_at, tenant_id, namespace, goal, priority, public, claim_attempts, max_attempts, worker_id,
