@@ -39,7 +39,7 @@ async fn fill(db: &TestDb, finished: i64) {
              SELECT id_of(at, number), at + interval '3 seconds', 1 + number % 20, 1, at, at, 5, (at AT TIME ZONE 'UTC')::date,
                     CASE WHEN number % 10 = 0 THEN 'dead' ELSE 'fulfilled' END::intent_state,
                     100, 1, 3, true, false, CASE WHEN number % 4 = 0 THEN 'east' ELSE 'default' END,
-                    CASE WHEN number = {finished} / 2 THEN 'rare' ELSE 'goal-' || number % 200 END, CASE WHEN number % 3 = 0 THEN 'worker-' || number % 40 END,
+                    CASE WHEN number = {finished} / 2 THEN 'rare' ELSE 'goal-' || number % 200 END, CASE WHEN number % 3 = 1 THEN 'worker-' || number % 40 END,
                     CASE WHEN number % 10 = 0 THEN 'HTTP 50' || number % 4 || ' from somewhere' END, '{{\"ok\":true}}'::bytea, 'json'
              FROM generate_series({from}, {to}) AS number,
                   LATERAL (SELECT clock_timestamp() - interval '5 seconds' - number * interval '5 days' / {finished} AS at) AS when_it_was;
