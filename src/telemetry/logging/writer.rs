@@ -8,10 +8,10 @@ use std::{
     io::{self, Write},
     sync::{
         atomic::{AtomicU64, Ordering},
-        mpsc::{Receiver, SyncSender, sync_channel},
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tracing_subscriber::fmt::MakeWriter;
@@ -22,6 +22,8 @@ const WAITING: usize = 8192;
 const AT_ONCE: usize = 64 << 10;
 /// Longest time that is waited for the last lines.
 const LAST_LINES: Duration = Duration::from_secs(1);
+/// Pause before the last word is said again to a queue that is full.
+const BEFORE_ANOTHER_TRY: Duration = Duration::from_millis(5);
 
 static LOST: AtomicU64 = AtomicU64::new(0);
 
@@ -54,11 +56,19 @@ impl Writer {
 
     /// Waits until what has been said is written, or for as long as one should.
     pub(super) fn flush(&self) {
+        let until = Instant::now() + LAST_LINES;
         let (written, done) = sync_channel(1);
-        // A full queue is one that nobody reads.
-        if self.0.try_send(Sent::Flush(written)).is_ok() {
-            let _ = done.recv_timeout(LAST_LINES);
+        let mut flush = Sent::Flush(written);
+        // A queue that stays full is one that nobody reads.
+        while let Err(full) = self.0.try_send(flush) {
+            let TrySendError::Full(back) = full else { return };
+            if Instant::now() >= until {
+                return;
+            }
+            flush = back;
+            thread::sleep(BEFORE_ANOTHER_TRY);
         }
+        let _ = done.recv_timeout(until.saturating_duration_since(Instant::now()));
     }
 }
 
