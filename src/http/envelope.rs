@@ -52,7 +52,10 @@ pub async fn wrap(
     let declared =
         request.headers().get(headers::INTENT_VERSION).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let method = request.method().clone();
-    request.extensions_mut().insert(RequestId(id.clone()));
+    // Only operators' acts are written down with it.
+    if request.path().starts_with("/admin/") {
+        request.extensions_mut().insert(RequestId(id.clone()));
+    }
 
     // Ends with this future, also if the client has hung up.
     let _under_way = state.clone().map(UnderWay::begin);
