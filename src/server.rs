@@ -175,9 +175,10 @@ async fn drain(state: &State, handle: &ServerHandle, how: Stop, drain: Duration)
 
 fn serve_bus(state: &Data<State>, config: &Config, listener: TcpListener) -> Result<actix_web::dev::Server> {
     let state = state.clone();
-    let mut server = HttpServer::new(move || {
+    let server = HttpServer::new(move || {
         App::new().app_data(state.clone()).wrap(from_fn(envelope::wrap)).configure(routes::configure)
     })
+    .workers(config.listen.workers)
     .disable_signals()
     // Who has hung up does not wait any more: his handler ends, and what it was about to get goes to others. Otherwise a claim
     // that waits would outlive its client by up to a minute and take an intent with it.
@@ -185,9 +186,6 @@ fn serve_bus(state: &Data<State>, config: &Config, listener: TcpListener) -> Res
     .keep_alive(config.listen.keep_alive)
     .client_request_timeout(config.limits.request_timeout)
     .shutdown_timeout(config.listen.shutdown.as_secs());
-    if let Some(workers) = config.listen.workers {
-        server = server.workers(workers);
-    }
     Ok(server.listen(listener).map_err(Error::fault)?.run())
 }
 

@@ -144,13 +144,19 @@ fn listen(values: &Values) -> Result<Listen> {
     Ok(Listen {
         bus: values.text("BUS_LISTEN").to_owned(),
         metrics: (metrics != "off").then(|| metrics.to_owned()),
-        workers: (workers > 0).then_some(workers),
+        workers: if workers > 0 { workers } else { beside_flights() },
         keep_alive: values.seconds("BUS_KEEP_ALIVE_SECONDS", 1, 3600)?,
         drain: values.seconds("BUS_DRAIN_SECONDS", 0, 3600)?,
         shutdown: values.seconds("BUS_SHUTDOWN_SECONDS", 1, 3600)?,
         log: log.to_owned(),
         log_pretty: format == "pretty",
     })
+}
+
+/// As many threads as there are cores, less the one that flights keep busy: on two cores one served as much as two, and three
+/// replicas that shared them served more.
+fn beside_flights() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get() - 1).max(1)
 }
 
 fn database(values: &Values) -> Result<Database> {

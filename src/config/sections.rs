@@ -15,8 +15,8 @@ pub struct Listen {
     pub bus: String,
     /// Address and port of the open metrics; none if closed.
     pub metrics: Option<String>,
-    /// Threads that serve requests; none: as many as cores.
-    pub workers: Option<usize>,
+    /// Threads that serve requests. One more brings them to the database.
+    pub workers: usize,
     /// How long an idle connection is kept.
     pub keep_alive: Duration,
     /// How long to go on serving after SIGTERM.

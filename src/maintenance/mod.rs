@@ -75,7 +75,7 @@ pub async fn run(state: &State, settings: &config::Maintenance) {
     let mut sweep = Sweep::default();
     loop {
         // Not all replicas at the same moment, and not at once either: they are often started together.
-        let jitter = crate::domain::ids::random_bytes::<1>().map_or(0, |[byte]| u64::from(byte));
+        let [jitter] = crate::domain::ids::random_bytes::<1>().map(u64::from);
         tokio::time::sleep(settings.interval + Duration::from_millis(jitter)).await;
         match pass(&state.store, settings.retention_days, &mut sweep).await {
             Ok(done) => {

@@ -65,7 +65,7 @@ impl Signals {
 impl Store {
     /// Sends and receives signals for as long as the process runs.
     pub async fn signal(&self, address: &Address) {
-        let me = random_bytes::<8>().map(hex::encode).unwrap_or_default();
+        let me = hex::encode(random_bytes::<8>());
         let mut failing = false;
         loop {
             if let Err(error) = self.signal_until_lost(address, &me).await

@@ -81,7 +81,7 @@ impl Frame {
     /// `invalid_request` when the query cannot be read.
     fn of(http: &HttpRequest, state: &State, section: &'static str, title: impl Into<String>) -> Result<Self> {
         let note = Query::of(http)?.get("note")?.and_then(|note| state.seal.read_note(note));
-        Ok(Self { section, token: state.seal.form_token(SystemTime::now())?, note, ..Self::bare(title) })
+        Ok(Self { section, token: state.seal.form_token(SystemTime::now()), note, ..Self::bare(title) })
     }
 
     /// The frame of a page that belongs nowhere and has no form.

@@ -62,7 +62,7 @@ pub async fn claim(state: Shared, http: HttpRequest, request: ClientRequest) -> 
     let publisher = query.get("publisher")?;
     let limit = whole(query.get("limit")?, "limit", limits::BATCH)?;
     let (wait, preferred) = wait(&http, &query)?;
-    let mut tokens = (0..limit.unwrap_or(1)).map(|_| ClaimToken::generate().map(Some)).collect::<Result<Vec<_>>>()?;
+    let mut tokens = (0..limit.unwrap_or(1)).map(|_| Some(ClaimToken::generate())).collect::<Vec<_>>();
     let claim = Claim {
         reach: Reach {
             publisher: publisher_of(&state, &request.caller, publisher).await?,

@@ -133,7 +133,7 @@ pub(super) fn read(request: &ClientRequest, body: &[u8], max_payload: usize) -> 
         .map_or_else(|| Ok(Namespace::default()), |text| Namespace::parse(&text))?;
     request.caller.reaches.allow_in(namespace.as_str())?;
     Ok(NewIntent {
-        id: IntentId::generate()?,
+        id: IntentId::generate(),
         tenant: request.caller.tenant,
         namespace,
         goal: Goal::parse(&goal)?,

@@ -65,7 +65,7 @@ impl Store {
     /// Looks for work that has become due, for as long as the process runs.
     pub async fn watch_for_waiting(&self) {
         for look in 0_u64.. {
-            let jitter = random_bytes::<1>().map_or(0, |[byte]| u32::from(byte));
+            let [jitter] = random_bytes::<1>().map(u32::from);
             tokio::time::sleep(LOOK_EVERY + JITTER * jitter / 255).await;
             if let Err(error) = self.look_for_waiting().await {
                 tracing::debug!(?error, "cannot look for those who wait; the next look will");

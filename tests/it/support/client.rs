@@ -257,7 +257,7 @@ pub(crate) fn sign_as(
 
 /// A nonce that nobody has used.
 pub(crate) fn nonce() -> String {
-    hex::encode(random_bytes::<12>().expect("random bytes"))
+    hex::encode(random_bytes::<12>())
 }
 
 /// Unix seconds by this machine's clock.
