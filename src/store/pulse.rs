@@ -88,15 +88,14 @@ impl Store {
                     ],
                 )
                 .await?;
-            let seen_at = match row.try_get::<_, Option<SystemTime>>("seen_at")? {
-                Some(seen_at) => seen_at,
-                // By a statement of its own: the one above did not see what it had to wait for.
-                None => {
-                    let statement = client.prepare_cached(statements::LAST_BEAT).await?;
-                    client.query_one(&statement, &[&replica.id]).await?.try_get("seen_at")?
-                }
-            };
-            Ok(Beat { now: row.try_get("now")?, seen_at })
+            let now = row.try_get("now")?;
+            if let Some(seen_at) = row.try_get("seen_at")? {
+                return Ok(Beat { now, seen_at });
+            }
+            // By a statement of its own: the one above did not see what it had to wait for.
+            let statement = client.prepare_cached(statements::LAST_BEAT).await?;
+            let seen_at = client.query_one(&statement, &[&replica.id]).await?.try_get("seen_at")?;
+            Ok(Beat { now, seen_at })
         })
         .await
     }

@@ -138,7 +138,7 @@ async fn sizes_are_told_by_table_and_by_partition() {
             samples(&answer, name).iter().filter(|line| line.contains(&label)).map(|line| value(line)).collect()
         };
         let parts = of_table("intent_bus_database_partition_bytes");
-        assert_eq!(vec![parts.len() as i64], of_table("intent_bus_database_partitions"), "{table}");
+        assert_eq!(vec![i64::try_from(parts.len()).unwrap()], of_table("intent_bus_database_partitions"), "{table}");
         assert_eq!(vec![parts.iter().sum::<i64>()], of_table("intent_bus_database_table_bytes"), "{table}");
     }
     let parts = samples(&answer, "intent_bus_database_partition_bytes");
