@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::{
-    config::{Auth, Config, Limits, Proxy},
+    config::{Auth, Config, Limits, Proxy, TraceUrl},
     domain::hash::key_hash,
     error::Result,
     http::dashboard::{Live, Seal},
@@ -30,6 +30,8 @@ pub struct State {
     pub seal: Seal,
     /// Those who look at the dashboard.
     pub live: Live,
+    /// Where people look at traces.
+    pub trace_url: Option<TraceUrl>,
     /// Days for which finished intents are kept.
     pub retention_days: i32,
     /// SHA-256 of the root key, compared in its place.
@@ -55,6 +57,7 @@ impl State {
             auth: config.auth.clone(),
             proxy: config.proxy.clone(),
             limits: config.limits.clone(),
+            trace_url: config.trace_url.clone(),
             retention_days: config.maintenance.retention_days,
             root_hash: key_hash(config.auth.root.expose_secret()),
             prepared: AtomicBool::new(false),

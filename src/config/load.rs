@@ -15,7 +15,7 @@ use secrecy::SecretString;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use super::{
-    Auth, Config, Database, Limits, Listen, Maintenance, Proxy,
+    Auth, Config, Database, Limits, Listen, Maintenance, Proxy, TraceUrl,
     sections::Trusted,
     table::{SETTINGS, Setting},
     traces,
@@ -117,6 +117,7 @@ pub fn load_from(file: Option<&Path>, environment: &HashMap<String, String>) -> 
             retention_days: values.number("BUS_RETENTION_DAYS", 1, 365)?,
         },
         traces: traces::read(environment),
+        trace_url: trace_url(&values)?,
         shown: shown(&values, environment),
     };
     Ok(config)
@@ -236,6 +237,20 @@ fn limits(values: &Values) -> Result<Limits> {
         max_payload: values.number("BUS_MAX_PAYLOAD_BYTES", 1024, 16_777_216)?,
         request_timeout: values.seconds("BUS_REQUEST_TIMEOUT_SECONDS", 1, 300)?,
     })
+}
+
+fn trace_url(values: &Values) -> Result<Option<TraceUrl>> {
+    let template = values.text("BUS_TRACE_URL");
+    if template.is_empty() {
+        return Ok(None);
+    }
+    let url = TraceUrl::parse(template).ok_or_else(|| {
+        refused(
+            "BUS_TRACE_URL",
+            "must be the URL of a page with {trace_id} in it, such as https://traces.example/{trace_id}",
+        )
+    })?;
+    Ok(Some(url))
 }
 
 /// The values in force, without secrets. Of those that are not the bus's own, what is set.
@@ -405,6 +420,18 @@ mod tests {
             assert!(refusal(&[("BUS_SECRET", value)]).starts_with("BUS_SECRET "), "{value}");
         }
         assert!(refusal(&[("BUS_ADMIN_SECRET", "short")]).contains("16 characters"));
+    }
+
+    #[test]
+    fn the_page_of_a_trace_is_a_url_that_names_the_trace() {
+        for value in
+            ["https://traces.example/", "traces.example/{trace_id}", "javascript:{trace_id}", "http://a/{trace_id} b"]
+        {
+            assert!(refusal(&[("BUS_TRACE_URL", value)]).starts_with("BUS_TRACE_URL "), "{value}");
+        }
+        let url = with(&[("BUS_TRACE_URL", "http://a/{trace_id}?again={trace_id}")]).unwrap().trace_url.unwrap();
+        assert_eq!(url.of("12"), "http://a/12?again=12");
+        assert_eq!(with(&[]).unwrap().trace_url, None);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::fmt;
 
 pub use self::{
     load::{ConfigError, environment, listens_at, load, load_from, root_key},
-    sections::{Auth, Database, Limits, Listen, Maintenance, Proxy},
+    sections::{Auth, Database, Limits, Listen, Maintenance, Proxy, TraceUrl},
     traces::Traces,
 };
 
@@ -30,6 +30,8 @@ pub struct Config {
     pub maintenance: Maintenance,
     /// Where traces go.
     pub traces: Traces,
+    /// Where people look at them.
+    pub trace_url: Option<TraceUrl>,
     /// The values as they were read, by name, for `serve --check`; secrets are replaced.
     shown: Vec<(&'static str, String)>,
 }

@@ -29,6 +29,26 @@ pub struct Listen {
     pub log_pretty: bool,
 }
 
+/// Where people look at traces: the URL of a page, with `{trace_id}` in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TraceUrl(String);
+
+impl TraceUrl {
+    /// None: it is no URL of a page, or names no trace.
+    #[must_use]
+    pub fn parse(template: &str) -> Option<Self> {
+        let is_page = template.starts_with("https://") || template.starts_with("http://");
+        let is_clean = !template.contains(|c: char| c.is_whitespace() || c.is_control());
+        (is_page && is_clean && template.contains("{trace_id}")).then(|| Self(template.to_owned()))
+    }
+
+    /// The page of one trace.
+    #[must_use]
+    pub fn of(&self, trace_id: &str) -> String {
+        self.0.replace("{trace_id}", trace_id)
+    }
+}
+
 /// The database.
 #[derive(Clone)]
 pub struct Database {

@@ -90,6 +90,11 @@ pub const SETTINGS: &[Setting] = &[
         "What is logged: `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,intent_bus::requests=debug`. See [tracing.md](tracing.md#the-log).",
     ),
     plain("BUS_LOG_FORMAT", "json", "`json` or `pretty`."),
+    plain(
+        "BUS_TRACE_URL",
+        "",
+        "Where people look at traces: the URL of a page with `{trace_id}` in it, such as `https://traces.example/trace/{trace_id}`. The dashboard links to it. Unset: it shows the id to copy.",
+    ),
     plain("BUS_PROTOCOL", "1.1", "The protocol generation of requests that do not declare theirs: `1.1` or `2.1`."),
     plain("BUS_REQUIRE_SIGNATURES", "false", "Refuse client requests that are not signed."),
     plain(

@@ -20,6 +20,11 @@ pub enum Reason {
     NamespacePaused { namespace: String },
     /// Its goal is paused.
     GoalPaused { namespace: String, goal: String },
+    /// All who could claim it have used up their minute: their claims are refused. `limit`: requests a minute of the one who
+    /// may make the most.
+    RateLimited { limit: i32, until: f64 },
+    /// It is private, and its publisher's tenant has no key that may claim where it stands.
+    NoKey { namespace: String },
     /// The worker that it is meant for has never asked for work where this intent stands.
     TargetNeverSeen { worker: String },
     /// The worker that it is meant for has not asked for work of late.
@@ -43,6 +48,12 @@ pub struct Circumstances {
     pub namespace_paused: bool,
     /// Its goal is paused.
     pub goal_paused: bool,
+    /// Requests a minute of whoever could claim it and may make the most. None: the root key can, and has no limit.
+    pub rate_limit: Option<i32>,
+    /// From when on one of those who could claim it may make a request again, if none may now. Unix seconds.
+    pub limited_until: Option<f64>,
+    /// No key of its publisher's tenant may claim it, and nobody else may either.
+    pub keyless: bool,
     /// There are such workers; if it names one, that one.
     pub fitting: bool,
     /// When the publisher's worker that it names was last seen, unix seconds.
@@ -75,7 +86,11 @@ impl Circumstances {
                 Reason::Delayed { until }
             });
         }
+        if let (Some(limit), Some(until)) = (self.rate_limit, self.limited_until) {
+            reasons.push(Reason::RateLimited { limit, until });
+        }
         match (&seen.target_worker, &seen.required_capability) {
+            _ if self.keyless => reasons.push(Reason::NoKey { namespace }),
             (Some(worker), _) if !self.fitting => reasons.push(match self.target_seen_at {
                 Some(seen_at) => Reason::TargetAway { worker: worker.clone(), seen_at },
                 None => Reason::TargetNeverSeen { worker: worker.clone() },
@@ -107,6 +122,8 @@ impl Reason {
             Self::BackingOff { .. } => "backing_off",
             Self::NamespacePaused { .. } => "namespace_paused",
             Self::GoalPaused { .. } => "goal_paused",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::NoKey { .. } => "no_key",
             Self::TargetNeverSeen { .. } => "target_never_seen",
             Self::TargetAway { .. } => "target_away",
             Self::NoCapableWorker { .. } => "no_capable_worker",
@@ -120,7 +137,7 @@ impl Reason {
     #[must_use]
     pub const fn until(&self) -> Option<f64> {
         match self {
-            Self::Delayed { until } | Self::BackingOff { until } => Some(*until),
+            Self::Delayed { until } | Self::BackingOff { until } | Self::RateLimited { until, .. } => Some(*until),
             _ => None,
         }
     }
@@ -149,6 +166,13 @@ impl Reason {
             Self::GoalPaused { namespace, goal } => {
                 format!("The goal {goal} is paused in namespace {namespace}. Resume it when its workers may go on.")
             }
+            Self::RateLimited { limit, until } => format!(
+                "Whoever may claim it has used up the {limit} requests of this minute, and the next is free in {}. Raise the tenant's limit, or let its workers wait for work in their claims instead of asking often.",
+                span(until - now)
+            ),
+            Self::NoKey { namespace } => format!(
+                "It is private, and no key of its publisher's tenant may claim in namespace {namespace}: they lack the scope work or the namespace, have expired or are revoked. Create such a key, or widen one."
+            ),
             Self::TargetNeverSeen { worker } => format!(
                 "It is meant for worker {worker}, which has not been seen here. Start that worker, with exactly this name; or publish it anew for another."
             ),
@@ -185,11 +209,48 @@ fn span(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{ids::IntentId, intent::State};
+
+    fn open() -> Seen {
+        Seen {
+            id: IntentId(uuid::Uuid::nil()),
+            tenant: 1,
+            claimed_by: None,
+            namespace: "default".to_owned(),
+            goal: "greet".to_owned(),
+            priority: 100,
+            public: false,
+            claim_attempts: 0,
+            max_attempts: 3,
+            target_worker: None,
+            required_capability: None,
+            worker_id: None,
+            state: State::Open,
+            created_at: 0.0,
+            run_at: 0.0,
+            claim_expires_at: None,
+            completed_at: None,
+            last_error: None,
+            result: None,
+            payload_day: String::new(),
+        }
+    }
 
     #[test]
     fn spans_are_said_in_their_largest_unit() {
         let said = [-3.0, 0.4, 119.0, 120.0, 7_200.0, 172_800.0].map(span);
         assert_eq!(said, ["0 s", "0 s", "119 s", "2 min", "2 h", "2 days"]);
+    }
+
+    #[test]
+    fn limits_come_before_what_follows_from_them() {
+        let limited = Circumstances { rate_limit: Some(60), limited_until: Some(1012.0), ..Circumstances::default() };
+        let reasons = limited.reasons(&open(), 1000.0);
+        assert_eq!(reasons.iter().map(Reason::code).collect::<Vec<_>>(), ["rate_limited", "nobody_asks"]);
+        assert_eq!(reasons[0].until(), Some(1012.0));
+        assert!(reasons[0].message(1000.0).contains("the 60 requests of this minute, and the next is free in 12 s"));
+        let keyless = Circumstances { keyless: true, ..Circumstances::default() };
+        assert_eq!(keyless.reasons(&open(), 1000.0).iter().map(Reason::code).collect::<Vec<_>>(), ["no_key"]);
     }
 
     #[test]

@@ -19,23 +19,30 @@ use crate::{
 
 /// Time between two beats.
 const EVERY: Duration = Duration::from_secs(10);
-/// Workers that are kept for the next beat when one fails.
-const KEPT: usize = 1000;
 
 /// What was told so far.
 struct Pulse {
     replica: Replica,
+    /// When the last sign of life was given.
+    beaten_at: Option<SystemTime>,
     /// By namespace and goal.
     told: HashMap<(String, String), Tally>,
-    /// Seen, and not told yet.
-    seen: Vec<Worker>,
+    /// What is being told. It is told again as it is until there is an answer: the first try may have been written.
+    telling: Option<Telling>,
+}
+
+/// A sign of life.
+struct Telling {
+    /// All that was done until then.
+    tallies: Vec<Tally>,
+    workers: Vec<Worker>,
 }
 
 /// Beats for as long as the process runs.
 pub async fn run(state: &State) {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let replica = Replica { id: Uuid::new_v4(), host, version: VERSION };
-    let mut pulse = Pulse { replica, told: HashMap::new(), seen: Vec::new() };
+    let mut pulse = Pulse { replica, beaten_at: None, told: HashMap::new(), telling: None };
     let beats = async {
         let mut turn = every();
         loop {
@@ -43,7 +50,7 @@ pub async fn run(state: &State) {
             if state.is_prepared()
                 && let Err(error) = pulse.beat(state).await
             {
-                tracing::warn!(?error, "a sign of life could not be written; the next one tells the same");
+                tracing::warn!(?error, "a sign of life could not be written; it is told again");
             }
         }
     };
@@ -73,36 +80,28 @@ fn every() -> Interval {
 
 async fn look(state: &State) -> Result<()> {
     state.store.count_totals().await?;
-    state.metrics.read_bus(&state.store).await
+    state.metrics.read_bus(&state.store, false).await
 }
 
 impl Pulse {
     async fn beat(&mut self, state: &State) -> Result<()> {
-        let tallies = state.store.flow.tallies();
         let key = |tally: &Tally| (tally.namespace.clone(), tally.goal.clone());
-        let done: Vec<Tally> = tallies.iter().filter_map(|tally| tally.since(self.told.get(&key(tally)))).collect();
-        self.seen.extend(state.store.workers.take());
-        self.seen.truncate(KEPT);
+        let telling = self.telling.get_or_insert_with(|| Telling {
+            tallies: state.store.flow.tallies(),
+            workers: state.store.workers.take(),
+        });
+        let told = &self.told;
+        let done: Vec<Tally> = telling.tallies.iter().filter_map(|tally| tally.since(told.get(&key(tally)))).collect();
         let asked = SystemTime::now();
-        let now = state.store.beat(&self.replica, &done, &last_of_each(&self.seen)).await?;
-        state.metrics.set_clock_offset(offset(asked, now));
-        self.seen.clear();
-        self.told = tallies.into_iter().map(|tally| (key(&tally), tally)).collect();
-        state.store.flow.forget_idle();
+        let beat = state.store.beat(&self.replica, self.beaten_at, &done, &telling.workers).await?;
+        state.metrics.set_clock_offset(offset(asked, beat.now));
+        self.beaten_at = Some(beat.seen_at);
+        if let Some(Telling { tallies, .. }) = self.telling.take() {
+            self.told = tallies.into_iter().map(|tally| (key(&tally), tally)).collect();
+        }
+        state.store.flow.settle();
         Ok(())
     }
-}
-
-/// A statement may name each worker once.
-fn last_of_each(seen: &[Worker]) -> Vec<Worker> {
-    let mut workers: HashMap<(i64, &str, &str), Worker> = HashMap::with_capacity(seen.len());
-    for worker in seen {
-        let before = workers
-            .entry((worker.tenant, &worker.namespace, &worker.name))
-            .or_insert_with(|| Worker { claims: 0, ..worker.clone() });
-        *before = Worker { claims: before.claims + worker.claims, ..worker.clone() };
-    }
-    workers.into_values().collect()
 }
 
 /// How far this replica's clock is ahead of the database's, in seconds. The answer's way counts half.

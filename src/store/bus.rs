@@ -29,8 +29,8 @@ pub struct Figures {
     pub now: f64,
     /// When unfinished intents were last counted, in unix seconds.
     pub counted_at: Option<f64>,
-    /// Keys that tenants may use.
-    pub keys: i64,
+    /// Keys that tenants may use, if they were to be counted.
+    pub keys: Option<i64>,
     /// Replicas that gave a sign of life in the last 30 s.
     pub replicas: i64,
     /// Workers that asked for work in the last 5 minutes.
@@ -39,19 +39,19 @@ pub struct Figures {
     pub oldest_snapshot: f64,
 }
 
-/// A table by Postgres's own statistics, its partitions added up.
+/// A table or a partition of one, by Postgres's own statistics.
 #[derive(Debug, Clone)]
 pub struct TableSize {
     /// The table.
     pub name: String,
+    /// Its partition, if it has some.
+    pub partition: Option<String>,
     /// Rows, by estimate.
     pub live: i64,
     /// Dead rows, by estimate.
     pub dead: i64,
     /// With indexes.
     pub bytes: i64,
-    /// Partitions; 0: it has none.
-    pub partitions: i64,
 }
 
 impl Store {
@@ -78,14 +78,14 @@ impl Store {
             .collect()
     }
 
-    /// Figures of the bus.
+    /// Figures of the bus, with a count of all keys or without.
     ///
     /// # Errors
     /// `database_busy`.
-    pub async fn figures(&self) -> Result<Figures> {
+    pub async fn figures(&self, count_keys: bool) -> Result<Figures> {
         let client = self.client().await?;
         let statement = client.prepare_cached(statements::BUS_FIGURES).await?;
-        let row = client.query_one(&statement, &[]).await?;
+        let row = client.query_one(&statement, &[&count_keys]).await?;
         Ok(Figures {
             now: row.try_get("now")?,
             counted_at: row.try_get("counted_at")?,
@@ -96,7 +96,7 @@ impl Store {
         })
     }
 
-    /// Our tables.
+    /// Our tables and their partitions, the largest first.
     ///
     /// # Errors
     /// `database_busy`.
@@ -108,10 +108,10 @@ impl Store {
             .map(|row| {
                 Ok(TableSize {
                     name: row.try_get("name")?,
+                    partition: row.try_get("partition")?,
                     live: row.try_get("live")?,
                     dead: row.try_get("dead")?,
                     bytes: row.try_get("bytes")?,
-                    partitions: row.try_get("partitions")?,
                 })
             })
             .collect()

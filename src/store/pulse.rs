@@ -1,5 +1,7 @@
-//! Signs of life: every replica writes down, every ten seconds, that it runs, what it has done and which workers it has seen. What
-//! it could not write is told with the next one.
+//! Signs of life: every replica writes down, every ten seconds, that it runs, what it has done and which workers it has seen.
+//! However often one is sent, it is written once: it names the one before.
+
+use std::time::SystemTime;
 
 use serde::Serialize;
 use uuid::Uuid;
@@ -21,12 +23,27 @@ pub struct Replica {
     pub version: &'static str,
 }
 
+/// A sign of life that was written, now or by an earlier try.
+#[derive(Debug, Clone, Copy)]
+pub struct Beat {
+    /// The database's clock when it was asked, in unix seconds.
+    pub now: f64,
+    /// When the replica's last sign of life was given. The next one has to name it.
+    pub seen_at: SystemTime,
+}
+
 impl Store {
-    /// Writes down a sign of life, and gives the database's clock in unix seconds.
+    /// Writes down the sign of life that follows the one of `before`, unless that has been done.
     ///
     /// # Errors
-    /// `database_busy`.
-    pub async fn beat(&self, replica: &Replica, done: &[Tally], workers: &[Worker]) -> Result<f64> {
+    /// `database_busy`: nobody knows whether it was written, so the very same is to be sent again.
+    pub async fn beat(
+        &self,
+        replica: &Replica,
+        before: Option<SystemTime>,
+        done: &[Tally],
+        workers: &[Worker],
+    ) -> Result<Beat> {
         let count = |of: fn(&Tally) -> u64| -> Vec<i64> { done.iter().map(|tally| signed(of(tally))).collect() };
         let buckets =
             |of: fn(&Tally) -> &[u64]| -> Vec<String> { done.iter().map(|tally| literal(of(tally))).collect() };
@@ -67,10 +84,18 @@ impl Store {
                         &wanted,
                         &able,
                         &claims,
+                        &before,
                     ],
                 )
                 .await?;
-            Ok(row.try_get("now")?)
+            let now = row.try_get("now")?;
+            if let Some(seen_at) = row.try_get("seen_at")? {
+                return Ok(Beat { now, seen_at });
+            }
+            // By a statement of its own: the one above did not see what it had to wait for.
+            let statement = client.prepare_cached(statements::LAST_BEAT).await?;
+            let seen_at = client.query_one(&statement, &[&replica.id]).await?.try_get("seen_at")?;
+            Ok(Beat { now, seen_at })
         })
         .await
     }

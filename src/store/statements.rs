@@ -89,6 +89,7 @@ statements! {
     FORGET_TOTALS = "totals/forget.sql",
     READ_TOTALS = "totals/read.sql",
     BEAT = "pulse/beat.sql",
+    LAST_BEAT = "pulse/last.sql",
     PRUNE_PULSE = "pulse/prune.sql",
     BUS_FIGURES = "bus/figures.sql",
     BUS_GOALS = "bus/goals.sql",

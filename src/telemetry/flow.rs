@@ -1,7 +1,9 @@
 //! What becomes of intents, by goal, as this replica sees it: counted where it happens (in the store), read by `/metrics` and,
 //! every ten seconds, by the pulse that writes it down for the dashboards of all replicas.
 //!
-//! Goals come from clients, so only so many have series of their own; what is beyond them is added up as `other`.
+//! Goals come from clients, so only so many have series of their own, the busiest; what is beyond them is added up as `other`.
+
+mod crowd;
 
 use std::{
     collections::HashMap,
@@ -16,6 +18,7 @@ use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry, core::Metric, proto::Bucket,
 };
 
+use self::crowd::Crowd;
 use crate::error::{Error, ErrorCode, Result};
 
 /// Upper bounds in seconds of the buckets of latencies. One more holds what is above them.
@@ -29,6 +32,10 @@ pub const OTHER: &str = "other";
 const GOALS: usize = 50;
 /// Time after which an idle pair makes room.
 const IDLE: Duration = Duration::from_secs(600);
+/// A pair gives its place to one that is so many times as busy: two that are alike would take turns.
+const BUSIER: u64 = 2;
+/// What a pair did in its busiest time counts for a part less with each time that its place is looked at.
+const FADES: u64 = 8;
 
 /// Why an intent is dead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +66,8 @@ impl Burial {
 /// The counters of one replica.
 pub struct Flow {
     began: Instant,
-    goals: RwLock<HashMap<String, Arc<Goal>>>,
+    places: RwLock<Places>,
+    crowd: Crowd,
     others: Arc<Goal>,
     series: Series,
     operations: IntCounterVec,
@@ -67,6 +75,14 @@ pub struct Flow {
     rate_limited: IntCounter,
     flights: HistogramVec,
     flight_seconds: HistogramVec,
+}
+
+/// Pairs with series of their own, by namespace and goal with a zero byte in between.
+#[derive(Default)]
+struct Places {
+    goals: HashMap<String, Arc<Goal>>,
+    /// Those that have lost their place. Kept once more, for what was counted since they were last read.
+    leaving: HashMap<String, Arc<Goal>>,
 }
 
 /// The series by goal.
@@ -96,6 +112,10 @@ struct Goal {
     took: Histogram,
     /// Milliseconds since the replica began.
     used: AtomicU64,
+    /// Counted since the places were last looked at.
+    lately: AtomicU64,
+    /// Counted between two looks, in its busiest time of late.
+    busy: AtomicU64,
 }
 
 /// What was done with the intents of a goal, from the start or between two moments. Namespace and goal are empty for all others.
@@ -140,7 +160,8 @@ impl Flow {
         };
         Ok(Self {
             began: Instant::now(),
-            goals: RwLock::default(),
+            places: RwLock::default(),
+            crowd: Crowd::default(),
             others,
             series,
             operations: IntCounterVec::new(
@@ -259,15 +280,23 @@ impl Flow {
     /// Everything that was counted since the start.
     #[must_use]
     pub fn tallies(&self) -> Vec<Tally> {
-        let goals = self.goals.read().unwrap_or_else(PoisonError::into_inner);
-        goals.values().chain([&self.others]).map(|goal| goal.tally()).collect()
+        let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
+        let Places { goals, leaving } = &*places;
+        goals.values().chain(leaving.values()).chain([&self.others]).map(|goal| goal.tally()).collect()
     }
 
-    /// Makes room where nothing has happened for ten minutes.
-    pub fn forget_idle(&self) {
+    /// Makes room where nothing has happened for ten minutes, and gives the places of the quietest to those that are busier. To
+    /// be called every ten seconds, when the tallies have been told.
+    pub fn settle(&self) {
         let now = self.now();
-        let mut goals = self.goals.write().unwrap_or_else(PoisonError::into_inner);
+        let mut places = self.places.write().unwrap_or_else(PoisonError::into_inner);
+        let Places { goals, leaving } = &mut *places;
+        let left = std::mem::take(leaving);
+        for goal in left.values() {
+            self.series.forget(&goal.namespace, &goal.name);
+        }
         goals.retain(|_, goal| {
+            goal.look_back();
             let idle = now.saturating_sub(goal.used.load(Ordering::Relaxed));
             let stays = u128::from(idle) < IDLE.as_millis();
             if !stays {
@@ -275,6 +304,24 @@ impl Flow {
             }
             stays
         });
+        for (pair, lead) in self.crowd.leaders() {
+            // What has just left was read a moment ago: under its old counts.
+            let Some((namespace, goal)) = pair.split_once('\0').filter(|_| !left.contains_key(&pair)) else { continue };
+            if goals.len() >= GOALS {
+                let busy = |goal: &Goal| goal.busy.load(Ordering::Relaxed);
+                let quietest = goals.iter().min_by_key(|(_, goal)| busy(goal));
+                let Some(quietest) =
+                    quietest.filter(|(_, goal)| lead > BUSIER * busy(goal)).map(|(pair, _)| pair.clone())
+                else {
+                    break;
+                };
+                leaving.extend(goals.remove_entry(&quietest));
+            }
+            let goal = self.series.of(namespace, goal);
+            goal.busy.store(lead, Ordering::Relaxed);
+            goal.used.store(now, Ordering::Relaxed);
+            goals.insert(pair, Arc::new(goal));
+        }
     }
 
     fn goal(&self, namespace: &str, goal: &str) -> Arc<Goal> {
@@ -283,20 +330,36 @@ impl Flow {
             return Arc::clone(&self.others);
         }
         let key = [namespace, goal].join("\0");
-        let known = self.goals.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
-        let found = known.unwrap_or_else(|| {
-            let mut goals = self.goals.write().unwrap_or_else(PoisonError::into_inner);
-            if goals.len() >= GOALS && !goals.contains_key(&key) {
+        let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
+        let (known, has_room) = (places.goals.get(&key).cloned(), places.has_room_for(&key));
+        drop(places);
+        let found = match known {
+            Some(found) => found,
+            None if has_room => {
+                let mut places = self.places.write().unwrap_or_else(PoisonError::into_inner);
+                if !places.has_room_for(&key) && !places.goals.contains_key(&key) {
+                    return Arc::clone(&self.others);
+                }
+                Arc::clone(places.goals.entry(key).or_insert_with(|| Arc::new(self.series.of(namespace, goal))))
+            }
+            None => {
+                self.crowd.saw(&key);
                 return Arc::clone(&self.others);
             }
-            Arc::clone(goals.entry(key).or_insert_with(|| Arc::new(self.series.of(namespace, goal))))
-        });
+        };
         found.used.store(self.now(), Ordering::Relaxed);
+        found.lately.fetch_add(1, Ordering::Relaxed);
         found
     }
 
     fn now(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Places {
+    fn has_room_for(&self, pair: &str) -> bool {
+        self.goals.len() < GOALS && !self.leaving.contains_key(pair)
     }
 }
 
@@ -346,7 +409,9 @@ impl Series {
             waited: self.waited.with_label_values(&labels),
             worked: self.worked.with_label_values(&labels),
             took: self.took.with_label_values(&labels),
-            used: AtomicU64::new(0),
+            used: AtomicU64::default(),
+            lately: AtomicU64::default(),
+            busy: AtomicU64::default(),
         }
     }
 
@@ -369,6 +434,12 @@ impl Series {
 }
 
 impl Goal {
+    /// Notes how busy it was since the last look.
+    fn look_back(&self) {
+        let (lately, busy) = (self.lately.swap(0, Ordering::Relaxed), self.busy.load(Ordering::Relaxed));
+        self.busy.store(lately.max(busy - busy.div_ceil(FADES)), Ordering::Relaxed);
+    }
+
     fn tally(&self) -> Tally {
         Tally {
             namespace: self.namespace.clone(),
@@ -459,6 +530,77 @@ mod tests {
         let tallies = flow.tallies();
         let slow = tallies.iter().find(|tally| tally.goal == "slow").unwrap();
         assert_eq!((slow.worked[16], slow.worked.len(), slow.took[0]), (1, 17, 1));
+    }
+
+    /// Every place is taken by a goal of which so many were published.
+    fn full(each: usize) -> Arc<Flow> {
+        let flow = Flow::new().unwrap();
+        for number in (0..GOALS).flat_map(|number| std::iter::repeat_n(number, each)) {
+            flow.published("default", &format!("goal-{number}"));
+        }
+        flow
+    }
+
+    fn publish(flow: &Flow, goal: &str, count: usize) {
+        (0..count).for_each(|_| flow.published("default", goal));
+    }
+
+    fn has_place(flow: &Flow, goal: &str) -> bool {
+        flow.tallies().iter().any(|tally| tally.goal == goal)
+    }
+
+    #[test]
+    fn the_busiest_have_the_places_whoever_was_first() {
+        let flow = full(3);
+        publish(&flow, "goal-7", 100);
+        publish(&flow, "latecomer", 50);
+        publish(&flow, "quiet", 1);
+        flow.settle();
+        assert!(has_place(&flow, "latecomer") && has_place(&flow, "goal-7") && !has_place(&flow, "quiet"));
+        publish(&flow, "latecomer", 5);
+        let tally = flow.tallies().into_iter().find(|tally| tally.goal == "latecomer").unwrap();
+        assert_eq!(tally.published, 5);
+        flow.settle();
+        assert_eq!(flow.tallies().len(), GOALS + 1);
+    }
+
+    #[test]
+    fn a_place_is_not_lost_to_one_as_busy_nor_by_a_moment_of_rest() {
+        let flow = full(20);
+        publish(&flow, "as-busy", 40);
+        flow.settle();
+        assert!(!has_place(&flow, "as-busy"));
+        publish(&flow, "as-busy", 34);
+        flow.settle();
+        assert!(!has_place(&flow, "as-busy"), "what was done before the last look counts no more");
+        for _ in 0..10 {
+            publish(&flow, "as-busy", 20);
+            flow.settle();
+        }
+        assert!(has_place(&flow, "as-busy"), "places are kept by who does nothing any more");
+    }
+
+    #[test]
+    fn whoever_loses_a_place_is_told_to_the_end_and_comes_back_anew() {
+        let flow = full(1);
+        let told = flow.tallies();
+        publish(&flow, "latecomer", 50);
+        flow.settle();
+        let lost = |told: &[Tally]| {
+            let gone = |tally: &&Tally| !flow.places.read().unwrap().goals.values().any(|goal| goal.name == tally.goal);
+            told.iter().filter(|tally| !tally.goal.is_empty()).find(gone).cloned()
+        };
+        let lost = lost(&told).unwrap();
+        assert!(has_place(&flow, &lost.goal), "what it did since it was told is in the next tallies");
+        // As other, since what it did before has not been told to its end.
+        publish(&flow, &lost.goal, 500);
+        flow.settle();
+        assert!(!has_place(&flow, &lost.goal));
+        publish(&flow, &lost.goal, 500);
+        flow.settle();
+        let back = flow.tallies().into_iter().find(|tally| tally.goal == lost.goal).unwrap();
+        assert_eq!(back, back.nothing());
+        assert_eq!(flow.others.published.get(), 50 + 500 + 500);
     }
 
     #[test]

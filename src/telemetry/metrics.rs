@@ -1,7 +1,11 @@
 //! Metrics in Prometheus's text format. Those of this replica are counted where things happen; those of the whole bus are read from
 //! Postgres on a timer, never at a scrape. docs/metrics.md lists them all.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use prometheus::{
     Encoder, Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
@@ -22,16 +26,20 @@ use crate::{
     },
 };
 
-/// Namespaces with series of their own in what is told of the whole bus.
+/// Namespaces with series of their own in what is told of the whole bus, and pauses.
 const NAMESPACES: usize = 50;
+/// Partitions with series of their own, the largest.
+const PARTITIONS: usize = 50;
+/// Time between two counts of all keys.
+const COUNT_KEYS_EVERY: Duration = Duration::from_secs(60);
 
 /// The metrics of one replica.
 pub struct Metrics {
     registry: Registry,
     replica: OfReplica,
     bus: OfBus,
-    /// Nobody reads what is half written, and two never write at once.
-    writing: Mutex<()>,
+    /// Nobody reads what is half written, and two never write at once. Has the moment at which keys were last counted.
+    writing: Mutex<Option<Instant>>,
 }
 
 struct OfReplica {
@@ -58,11 +66,13 @@ struct OfBus {
     read_at: Gauge,
     replicas: IntGauge,
     workers: IntGauge,
+    pauses: IntGauge,
     paused: IntGaugeVec,
     live_rows: IntGaugeVec,
     dead_rows: IntGaugeVec,
     table_bytes: IntGaugeVec,
     partitions: IntGaugeVec,
+    partition_bytes: IntGaugeVec,
     oldest_snapshot: Gauge,
     nonces: IntGauge,
 }
@@ -136,20 +146,28 @@ impl Metrics {
         String::from_utf8(text).map_err(Error::fault)
     }
 
-    /// Reads what is told of the whole bus.
+    /// Reads what is told of the whole bus. All keys are counted once a minute only, or `at_once`.
     ///
     /// # Errors
     /// `database_busy`; what was known stays.
-    pub async fn read_bus(&self, store: &Store) -> Result<()> {
+    pub async fn read_bus(&self, store: &Store, at_once: bool) -> Result<()> {
+        let counted_at = || self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let count_keys = at_once || counted_at().is_none_or(|at| at.elapsed() >= COUNT_KEYS_EVERY);
         let (totals, goals) = (store.totals(false).await?, store.goal_depths().await?);
-        let (figures, tables) = (store.figures().await?, store.table_sizes().await?);
-        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let (figures, tables) = (store.figures(count_keys).await?, store.table_sizes().await?);
+        let mut counted_at = counted_at();
+        if let Some(keys) = figures.keys {
+            self.bus.keys.set(keys);
+            *counted_at = Some(Instant::now());
+        }
         self.bus.set_totals(totals);
         self.bus.set_goals(&goals);
         self.bus.set_figures(&figures);
         self.bus.set_tables(&tables);
+        let pauses = store.pauses.all();
+        self.bus.pauses.set(whole(pauses.len()));
         self.bus.paused.reset();
-        for (namespace, goal) in store.pauses.all().into_iter().take(NAMESPACES) {
+        for (namespace, goal) in pauses.into_iter().take(NAMESPACES) {
             self.bus.paused.with_label_values(&[namespace, goal.unwrap_or_default()]).set(1);
         }
         self.bus.read_at.set(now());
@@ -277,6 +295,7 @@ impl OfBus {
             )?,
             replicas: IntGauge::new("intent_bus_replicas", "Replicas that gave a sign of life in the last 30 s.")?,
             workers: IntGauge::new("intent_bus_workers", "Workers that asked for work in the last 5 minutes.")?,
+            pauses: IntGauge::new("intent_bus_pauses", "Goals and whole namespaces of which nothing is handed out.")?,
             paused: gauges(
                 "intent_bus_paused",
                 "1: nothing of it is handed out. No goal: the whole namespace.",
@@ -286,6 +305,11 @@ impl OfBus {
             dead_rows: gauges("intent_bus_database_dead_rows", "Dead rows of a table, by estimate.", &["table"])?,
             table_bytes: gauges("intent_bus_database_table_bytes", "Size of a table with its indexes.", &["table"])?,
             partitions: gauges("intent_bus_database_partitions", "Partitions of a table.", &["table"])?,
+            partition_bytes: gauges(
+                "intent_bus_database_partition_bytes",
+                "Size of a partition with its indexes, of the largest.",
+                &["table", "partition"],
+            )?,
             oldest_snapshot: Gauge::new(
                 "intent_bus_database_oldest_snapshot_seconds",
                 "Age of the oldest transaction that keeps dead rows from being removed.",
@@ -305,11 +329,13 @@ impl OfBus {
             Box::new(self.read_at.clone()),
             Box::new(self.replicas.clone()),
             Box::new(self.workers.clone()),
+            Box::new(self.pauses.clone()),
             Box::new(self.paused.clone()),
             Box::new(self.live_rows.clone()),
             Box::new(self.dead_rows.clone()),
             Box::new(self.table_bytes.clone()),
             Box::new(self.partitions.clone()),
+            Box::new(self.partition_bytes.clone()),
             Box::new(self.oldest_snapshot.clone()),
             Box::new(self.nonces.clone()),
         ]
@@ -353,24 +379,33 @@ impl OfBus {
 
     fn set_figures(&self, figures: &Figures) {
         self.counted_at.set(figures.counted_at.unwrap_or_default());
-        self.keys.set(figures.keys);
         self.replicas.set(figures.replicas);
         self.workers.set(figures.workers);
         self.oldest_snapshot.set(figures.oldest_snapshot);
     }
 
-    fn set_tables(&self, tables: &[TableSize]) {
-        for table in tables {
-            let name = [table.name.as_str()];
-            self.live_rows.with_label_values(&name).set(table.live);
-            self.dead_rows.with_label_values(&name).set(table.dead);
-            self.table_bytes.with_label_values(&name).set(table.bytes);
-            if table.partitions > 0 {
-                self.partitions.with_label_values(&name).set(table.partitions);
+    fn set_tables(&self, parts: &[TableSize]) {
+        let mut tables: BTreeMap<&str, Vec<&TableSize>> = BTreeMap::new();
+        for part in parts {
+            tables.entry(&part.name).or_default().push(part);
+        }
+        for (name, parts) in tables {
+            let sum = |of: fn(&TableSize) -> i64| parts.iter().map(|part| of(part)).sum();
+            self.live_rows.with_label_values(&[name]).set(sum(|part| part.live));
+            self.dead_rows.with_label_values(&[name]).set(sum(|part| part.dead));
+            self.table_bytes.with_label_values(&[name]).set(sum(|part| part.bytes));
+            if parts.iter().any(|part| part.partition.is_some()) {
+                self.partitions.with_label_values(&[name]).set(whole(parts.len()));
             }
-            if table.name == "nonces" {
-                self.nonces.set(table.live);
+            if name == "nonces" {
+                self.nonces.set(sum(|part| part.live));
             }
+        }
+        // Days pass, and their partitions with them.
+        self.partition_bytes.reset();
+        let partitions = parts.iter().filter_map(|part| Some((part, part.partition.as_deref()?)));
+        for (part, partition) in partitions.take(PARTITIONS) {
+            self.partition_bytes.with_label_values(&[&part.name, partition]).set(part.bytes);
         }
     }
 }

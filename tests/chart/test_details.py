@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import unittest
 
 import yaml
 from harness import objects as o
-from harness.helm import CHART, NEWEST
+from harness.helm import CHART, NEWEST, REPOSITORY
 from harness.sets import SETS
 
 
@@ -16,7 +17,7 @@ class Details(unittest.TestCase):
         """The objects of a set of values, with further ones by --set."""
         values = next(values for values in SETS if values.name == name)
         return NEWEST.objects(
-            values.values, [*values.sets, *more], values.apis, values.kubernetes, release=values.release
+            values.values, [*values.sets, *more], values.apis, values.kubernetes, values.chart, values.release
         )
 
     def one(self, items: list[dict], kind: str, suffix: str = "") -> dict:
@@ -199,3 +200,45 @@ class Details(unittest.TestCase):
         plain = self.one(self.items("everything", "service.type=ClusterIP"), "Service", "bus")["spec"]
         self.assertFalse({"loadBalancerClass", "loadBalancerSourceRanges", "externalTrafficPolicy"} & set(plain))
         self.assertNotIn("nodePort", plain["ports"][0])
+
+    def test_a_program_gets_its_words_as_they_stand_in_the_values(self):
+        values = next(values for values in SETS if values.name == "workers, everything")
+        wanted = yaml.safe_load(values.values[0].read_text(encoding="utf-8"))
+        words = self.server(self.items(values.name)).main["args"]
+        # As Kubernetes reads them where no variable has such a name: one $ for two, and what is left stays.
+        read = [re.sub(r"\$\$", "$", word) for word in words]
+        place = words.index("--exec")
+        self.assertEqual(read[place + 1 :], wanted["exec"])
+        self.assertEqual(read[:5], ["listen", *wanted["goals"], "--namespace", "media.eu"])
+        self.assertEqual(read[5:place], ["--capability", "gpu,paper a4", "--own", "--concurrency", "16", "--timeout", "86400s", "--grace", "0s", "--max-output", "16777216", "--verbose"])  # fmt: skip
+
+    def test_workers_are_scaled_by_twice_what_a_pod_does_at_once_unless_told_otherwise(self):
+        for name, threshold in [("workers, keda", "8"), ("workers, everything", "1000000")]:
+            triggers = self.one(self.items(name), "ScaledObject")["spec"]["triggers"]
+            self.assertEqual([trigger["metadata"]["threshold"] for trigger in triggers][1], threshold)
+        self.assertEqual([trigger["authenticationRef"] for trigger in triggers], [{"name": "prometheus"}] * 2)
+        self.assertIn('{job="intent-bus", cluster=~"eu-.*", namespace="media.eu"', triggers[0]["metadata"]["query"])
+
+    def test_traces_go_to_a_collector_only_where_there_is_one(self):
+        names = {name for name in o.environment(self.server(self.items("minimal")).main) if name.startswith("OTEL_")}
+        self.assertEqual(names, set())
+        items = self.items("everything")
+        wanted = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": "https://collector.example:4317",
+            "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+            "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip",
+            "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+            "OTEL_TRACES_SAMPLER_ARG": "0.01",
+            "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=production,service.namespace=work/bus",
+            "OTEL_EXPORTER_OTLP_HEADERS_FILE": "/run/secrets/intent-bus/OTEL_EXPORTER_OTLP_HEADERS",
+        }
+        self.assertEqual({name: self.env(items, name) for name in wanted}, wanted)
+        sampled = self.items("minimal", "telemetry.otlp.endpoint=http://c:4318", "telemetry.traces.samplerArg=0")
+        self.assertEqual(self.env(sampled, "OTEL_TRACES_SAMPLER_ARG"), "0")
+
+    def test_variables_of_traces_are_those_that_the_bus_reads(self):
+        read = (REPOSITORY / "src" / "config" / "traces.rs").read_text(encoding="utf-8")
+        named = [name for name in o.environment(self.server(self.items("everything")).main) if name.startswith("OTEL_")]
+        self.assertGreater(len(named), 5)
+        for name in named:
+            self.assertIn(f'"{name.removesuffix("_FILE")}"', read)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import subprocess
@@ -12,17 +13,18 @@ import unittest
 from pathlib import Path
 
 import yaml
-from harness.helm import CHART, HELMS, REPOSITORY
+from harness.helm import CHART, HELMS, REPOSITORY, WORKER
 from harness.settings import BY_THE_CHART, SETTINGS
 
-SCHEMA = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
-VALUES = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+CHARTS = [CHART, WORKER]
+SCHEMAS = {chart: json.loads((chart / "values.schema.json").read_text(encoding="utf-8")) for chart in CHARTS}
+VALUES = {chart: yaml.safe_load((chart / "values.yaml").read_text(encoding="utf-8")) for chart in CHARTS}
 # For charts that this one is a part of.
 NOT_VALUES = {"global", "enabled"}
 
 
 class Documents(unittest.TestCase):
-    def test_the_table_of_values_is_that_of_the_values(self):
+    def test_the_tables_of_values_are_those_of_the_values(self):
         command = [sys.executable, REPOSITORY / ".ci" / "chart-readme", "--check"]
         done = subprocess.run(command, capture_output=True, text=True)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
@@ -42,7 +44,9 @@ class Documents(unittest.TestCase):
                 if isinstance(value, dict) and "properties" in below:
                     compare(below, value, f"{at}.{name}")
 
-        compare(SCHEMA, VALUES, "")
+        for chart in CHARTS:
+            with self.subTest(chart=chart.name):
+                compare(SCHEMAS[chart], VALUES[chart], "")
 
     def test_the_schema_is_closed(self):
         def objects(schema, at: str):
@@ -55,13 +59,18 @@ class Documents(unittest.TestCase):
                 for name, part in schema.items():
                     yield from objects(part, f"{at}/{name}")
 
-        closed = dict(objects(SCHEMA, ""))
-        self.assertGreater(len(closed), 40)
-        for at, schema in closed.items():
-            self.assertIs(schema.get("additionalProperties"), False, at)
+        for chart, least in [(CHART, 40), (WORKER, 10)]:
+            closed = dict(objects(SCHEMAS[chart], ""))
+            self.assertGreater(len(closed), least)
+            for at, schema in closed.items():
+                self.assertIs(schema.get("additionalProperties"), False, f"{chart.name} {at}")
+
+    def test_both_charts_mean_the_same_by_the_same_name(self):
+        of_the_bus, of_workers = SCHEMAS[CHART]["definitions"], SCHEMAS[WORKER]["definitions"]
+        self.assertEqual(of_workers, {name: of_the_bus[name] for name in of_workers})
 
     def test_config_has_every_setting_of_the_bus_with_its_range_and_no_other(self):
-        settings = SCHEMA["definitions"]["settings"]["properties"]
+        settings = SCHEMAS[CHART]["definitions"]["settings"]["properties"]
         self.assertGreater(len(SETTINGS), 20)
         self.assertEqual(set(settings), set(SETTINGS) - BY_THE_CHART)
         for name, schema in settings.items():
@@ -72,9 +81,10 @@ class Documents(unittest.TestCase):
                 self.assertIn("boolean", schema["type"], name)
 
     def test_versions_are_those_of_the_bus(self):
-        chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
         cargo = (REPOSITORY / "Cargo.toml").read_text(encoding="utf-8")
-        self.assertEqual(chart["appVersion"], re.search(r'^version = "(.*)"$', cargo, re.MULTILINE)[1])
+        for chart in CHARTS:
+            about = yaml.safe_load((chart / "Chart.yaml").read_text(encoding="utf-8"))
+            self.assertEqual(about["appVersion"], re.search(r'^version = "(.*)"$', cargo, re.MULTILINE)[1], chart.name)
 
     def test_lines_to_paste_are_those_of_the_readme_which_are_run(self):
         notes = (CHART / "templates" / "NOTES.txt").read_text(encoding="utf-8")
@@ -83,36 +93,41 @@ class Documents(unittest.TestCase):
         self.assertEqual(len(lines), 4)
         self.assertEqual([line for line in lines if line not in readme], [])
 
-    def test_links_of_the_readme_lead_somewhere(self):
-        text = (CHART / "README.md").read_text(encoding="utf-8")
-        links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if not link.startswith("https://")]
-        self.assertGreater(len(links), 5)
-        self.assertEqual([link for link in links if not (CHART / link).exists()], [])
+    def test_links_of_the_readmes_lead_somewhere(self):
+        for chart, least in [(CHART, 5), (WORKER, 0)]:
+            text = (chart / "README.md").read_text(encoding="utf-8")
+            links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if not link.startswith("https://")]
+            self.assertGreater(len(links), least)
+            self.assertEqual([link for link in links if not (chart / link).exists()], [], chart.name)
 
-    def test_values_that_the_readme_names_are_there(self):
-        text = (CHART / "README.md").read_text(encoding="utf-8").split("## Values")[0]
-        named = set(re.findall(r"`([a-z][A-Za-z]*(?:\.[a-z][A-Za-z]*)+)(?:=[^`]*)?`", text)) - {"values.schema.json"}
-        self.assertGreater(len(named), 10)
-        for path in named:
-            at = VALUES
-            for name in path.split("."):
-                self.assertIn(name, at, path)
-                at = at[name]
+    def test_values_that_the_readmes_name_are_there(self):
+        for chart, least in [(CHART, 10), (WORKER, 5)]:
+            text = (chart / "README.md").read_text(encoding="utf-8").split("## Values")[0]
+            named = set(re.findall(r"`([a-z][A-Za-z]*(?:\.[a-z][A-Za-z]*)+)(?:=[^`]*)?`", text)) - {
+                "values.schema.json"
+            }
+            self.assertGreater(len(named), least)
+            for path in named:
+                at = VALUES[chart]
+                for name in path.split("."):
+                    self.assertIn(name, at, path)
+                    at = at[name]
 
     def test_metrics_that_workers_scale_on_are_emitted(self):
-        text = (CHART / "examples" / "keda-workers.yaml").read_text(encoding="utf-8")
         source = "".join(file.read_text(encoding="utf-8") for file in (REPOSITORY / "src" / "telemetry").rglob("*.rs"))
-        for metric in set(re.findall(r"\bintent_bus_\w+", text)):
-            self.assertIn(f'"{metric}"', source)
-        self.assertEqual(yaml.safe_load(text)["kind"], "ScaledObject")
+        example = CHART / "examples" / "keda-workers.yaml"
+        for file in (example, WORKER / "templates" / "scaledobject.yaml"):
+            for metric in set(re.findall(r"\bintent_bus_\w+", file.read_text(encoding="utf-8"))):
+                self.assertIn(f'"{metric}"', source)
+        self.assertEqual(yaml.safe_load(example.read_text(encoding="utf-8"))["kind"], "ScaledObject")
 
     def test_a_package_holds_what_templates_read_and_no_more(self):
-        for helm in HELMS:
-            with self.subTest(helm=helm.version), tempfile.TemporaryDirectory() as folder:
-                helm.run("package", CHART, "--destination", folder)
+        for helm, chart in itertools.product(HELMS, CHARTS):
+            with self.subTest(helm=helm.version, chart=chart.name), tempfile.TemporaryDirectory() as folder:
+                helm.run("package", chart, "--destination", folder)
                 [package] = Path(folder).iterdir()
                 with tarfile.open(package) as archive:
-                    names = [name.removeprefix("intent-bus/") for name in archive.getnames()]
+                    names = [name.removeprefix(f"{chart.name}/") for name in archive.getnames()]
                 self.assertIn("values.schema.json", names)
                 self.assertFalse([name for name in names if name.startswith(("examples", "files/README"))])
                 # Each release stores the chart in a secret, of which 1 MiB fits.

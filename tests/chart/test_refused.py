@@ -7,7 +7,7 @@ import unittest
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.helm import HELMS, NEWEST, Refused
+from harness.helm import CHART, HELMS, NEWEST, WORKER, Refused
 from harness.sets import EXAMPLES
 
 TABLE: dict[str, dict[str, str]] = {}
@@ -23,10 +23,15 @@ class Wrong:
     says: tuple[str, ...]
     kubernetes: str = "1.34.0"
     required: bool = True
+    chart: Path = CHART
 
 
 def by_template(name: str, values: str, says: str, **more) -> Wrong:
     return Wrong(name, values, (says, "These values cannot be used"), **more)
+
+
+def of_workers(name: str, values: str, *says: str, **more) -> Wrong:
+    return Wrong(f"workers, {name}", values, says, chart=WORKER, **more)
 
 
 WRONG = [
@@ -124,6 +129,26 @@ WRONG = [
         "podSecurityContext: {seccompProfile: {type: Localhost}}",
         "seccompProfile.type Localhost needs localhostProfile",
     ),
+    by_template(
+        "headers for no collector",
+        "telemetry: {otlp: {headers: {existingSecret: collector}}}",
+        "telemetry.otlp.headers.existingSecret needs telemetry.otlp.endpoint",
+    ),
+    by_template(
+        "a share of no traces", "telemetry: {traces: {samplerArg: 0}}", "telemetry: there are no traces to sample"
+    ),
+    by_template(
+        "a collector by extraEnv and by values",
+        "{telemetry: {otlp: {endpoint: 'http://c:4318'}}, extraEnv: [{name: OTEL_TRACES_SAMPLER, value: always_off}]}",
+        "extraEnv: the chart sets OTEL_TRACES_SAMPLER itself",
+    ),
+    Wrong(
+        "a collector with a password",
+        "telemetry: {otlp: {endpoint: 'http://a:b@c'}}",
+        ("telemetry", "otlp", "endpoint"),
+    ),
+    Wrong("more than all traces", "telemetry: {traces: {samplerArg: 2}}", ("telemetry", "samplerArg", "1")),
+    Wrong("a page of traces that names none", "config: {BUS_TRACE_URL: 'https://a/'}", ("config", "BUS_TRACE_URL")),
     Wrong("a misspelt value", "replicaCount: 3", ("replicaCount", "dditional propert")),
     Wrong("a part of the values taken away", "networkPolicy: {dns: null}", ("networkPolicy", "dns")),
     Wrong("a map of labels taken away", "commonLabels: null", ("commonLabels",)),
@@ -147,7 +172,42 @@ WRONG = [
     Wrong("memory that is no quantity", "resources: {limits: {memory: 512MB}}", ("resources", "limits", "memory")),
     Wrong("a peer that is misspelt", "networkPolicy: {clients: [{podSelektor: {}}]}", ("clients", "podSelektor")),
     Wrong("an old Kubernetes", "{}", ("chart requires kubeVersion: >=1.28.0-0", "v1.27.9"), kubernetes="1.27.9"),
+    of_workers("no image", "image: {repository: ''}", "image.repository is required"),
+    of_workers("no tag", "image: {tag: ''}", "image.tag or image.digest is required"),
+    of_workers("image tag latest", "image: {tag: latest}", "image.tag: latest is refused"),
+    of_workers("no bus", "bus: {url: ''}", "bus.url is required: the address of the bus"),
+    of_workers(
+        "an address with a path", "bus: {url: https://bus.example.com/bus}", "bus.url must be http:// or https://"
+    ),
+    of_workers(
+        "a key in the address", "bus: {url: 'https://canary@bus.example.com'}", "bus.url must be http:// or https://"
+    ),
+    of_workers("no key", "bus: {existingSecret: ''}", "bus.existingSecret is required"),
+    of_workers("no goal", "goals: []", "goals is required"),
+    of_workers("a goal that looks like an option", "goals: [--shell]", "goals", "pattern"),
+    of_workers("nothing to run", "exec: []", "exec is required"),
+    of_workers("a line for a shell", "exec: resize --quiet", "exec", "array", "string"),
+    of_workers("a capability with a comma", "capabilities: ['a,b']", "capabilities", "pattern"),
+    of_workers("no time to run", "timeoutSeconds: 0", "timeoutSeconds", "1"),
+    of_workers("no slack for the stop", "terminationGraceSlackSeconds: 0", "terminationGraceSlackSeconds", "5"),
+    of_workers("root", "podSecurityContext: {runAsUser: 0}", "podSecurityContext", "runAsUser"),
+    of_workers(
+        "a label that selectors use", "podLabels: {app.kubernetes.io/name: x}", "podLabels: app.kubernetes.io/name is"
+    ),
+    of_workers("KEDA without Prometheus", "keda: {enabled: true}", "keda.enabled needs keda.serverAddress"),
+    of_workers(
+        "more at least than at most",
+        "keda: {enabled: true, serverAddress: 'http://p', minReplicas: 30}",
+        "keda.minReplicas is more than keda.maxReplicas",
+    ),
+    of_workers("matchers that end the query", "keda: {matchers: 'a=\"b\"}'}", "keda", "matchers", "pattern"),
+    of_workers(
+        "another key", "extraEnv: [{name: INTENT_API_KEY, value: x}]", "extraEnv: the chart sets INTENT_API_KEY itself"
+    ),
+    of_workers("a misspelt value", "replicaCount: 3", "replicaCount", "dditional propert"),
 ]
+# What workers require, before the wrong values.
+MINIMAL = Path(__file__).resolve().parent / "values" / "workers" / "minimal.yaml"
 
 
 class RefusedValues(unittest.TestCase):
@@ -158,9 +218,11 @@ class RefusedValues(unittest.TestCase):
     def refusal(self, helm, wrong: Wrong) -> str:
         file = self.folder / "values.yaml"
         file.write_text(wrong.values, encoding="utf-8")
-        required = ["database.existingSecret=postgres"] if wrong.required else []
+        of_the_bus = wrong.chart == CHART
+        required = ["database.existingSecret=postgres"] if wrong.required and of_the_bus else []
+        files = [file] if of_the_bus else [MINIMAL, file]
         try:
-            helm.render([file], required, kubernetes=wrong.kubernetes)
+            helm.render(files, required, kubernetes=wrong.kubernetes, chart=wrong.chart)
         except Refused as refusal:
             return str(refusal)
         self.fail(f"Helm {helm.version} takes {wrong.values}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import charts
-from harness.helm import NEWEST, Refused
+from harness.helm import CHART, NEWEST, WORKER, Refused
 from harness.rules import RULES, faults
 from harness.sets import SETS
 
@@ -22,6 +22,11 @@ class Break:
     old: str
     new: str
     values: str = "only what is required"
+    chart: Path = CHART
+
+
+def of_workers(rule: str, template: str, old: str, new: str, values: str = "minimal") -> Break:
+    return Break(rule, template, old, new, f"workers, {values}", WORKER)
 
 
 BREAKS = [
@@ -129,6 +134,65 @@ BREAKS = [
         "      restartPolicy: Never\n      hostNetwork: true",
         "migrations-by-job",
     ),
+    of_workers("key_is_referred_to", "_pod.tpl", "key: {{ .Values.bus.key | quote }}", "key: a\n      optional: true"),
+    of_workers(
+        "key_is_referred_to",
+        "_pod.tpl",
+        "- name: INTENT_API_KEY\n",
+        "- name: INTENT_API_KEY\n  value: a-key\n- name: OTHER_KEY\n",
+    ),
+    of_workers("program_comes_last", "_pod.tpl", 'replace "$" "$$"', 'replace "$(" "$$("', "everything"),
+    of_workers("program_comes_last", "_pod.tpl", 'list "--exec"', 'list "--shell"'),
+    of_workers(
+        "program_comes_last",
+        "_pod.tpl",
+        "int64 $values.maxOutputBytes | toString",
+        "toString $values.maxOutputBytes",
+        "everything",
+    ),
+    of_workers("grace_is_longer_than_a_run", "_pod.tpl", "add (int64 .Values.timeoutSeconds)", "add 1", "everything"),
+    of_workers("grace_is_longer_than_a_run", "_pod.tpl", "(int64 .Values.terminationGraceSlackSeconds)", "0"),
+    of_workers(
+        "nothing_is_listened_on",
+        "deployment.yaml",
+        "          env:\n",
+        "          ports: [{containerPort: 80}]\n          env:\n",
+    ),
+    of_workers("scalers_ask_for_the_goals", "scaledobject.yaml", "(regexQuoteMeta .)", ".", "keda"),
+    of_workers("scalers_ask_for_the_goals", "scaledobject.yaml", 'replace "\\\\" "\\\\\\\\" | ', "", "keda"),
+    of_workers(
+        "scalers_ask_for_the_goals",
+        "scaledobject.yaml",
+        "{%s}) or 0 * max(%s)",
+        "{%s}) or vector(0) + 0 * max(%s)",
+        "keda",
+    ),
+    of_workers(
+        "one_thing_sets_the_replicas", "deployment.yaml", '(not (include "intent-bus-worker.scales" .))', "true", "keda"
+    ),
+    of_workers(
+        "one_thing_sets_the_replicas",
+        "scaledobject.yaml",
+        "scaleTargetRef:\n    name: {{ include",
+        "scaleTargetRef:\n    name: x{{ include",
+        "keda",
+    ),
+    of_workers("no_token", "deployment.yaml", "enableServiceLinks: false", "enableServiceLinks: true"),
+    of_workers("image_is_said", "_names.tpl", "{{- if .Values.image.tag -}}", "{{- if false -}}"),
+    of_workers("pods_are_restricted", "_pod.tpl", "runAsNonRoot: true", "runAsNonRoot: false"),
+    of_workers(
+        "pods_are_restricted", "deployment.yaml", "readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false"
+    ),
+    of_workers("volumes_are_mounted", "deployment.yaml", "{name: scratch, mountPath", "{name: other, mountPath"),
+    of_workers(
+        "selectors_find_the_replicas",
+        "deployment.yaml",
+        'podLabels" (list . .Values',
+        'podLabels" (list (dict "Values" .Values "Chart" .Chart "Release" (dict "Name" "x")) .Values',
+    ),
+    of_workers(
+        "names_fit", "_names.tpl", '$name | replace "." "-" | trunc 63', "$name | trunc 63", "a long name with dots"
+    ),
 ]
 
 
@@ -136,7 +200,8 @@ class Rules(unittest.TestCase):
     def found(self, broken: Break) -> list[str]:
         values = next(values for values in SETS if values.name == broken.values)
         with tempfile.TemporaryDirectory() as folder:
-            chart = charts.copy(Path(folder), {f"templates/{broken.template}": (broken.old, broken.new)})
+            changes = {f"templates/{broken.template}": (broken.old, broken.new)}
+            chart = charts.copy(Path(folder), changes, broken.chart)
             try:
                 items = NEWEST.objects(
                     values.values, values.sets, values.apis, values.kubernetes, chart, values.release

@@ -107,6 +107,45 @@ async fn the_metrics_tell_of_the_whole_bus_once_it_has_been_counted() {
 }
 
 #[tokio::test]
+async fn more_pauses_than_have_series_are_told_by_their_number() {
+    let app = TestApp::spawn().await;
+    app.db
+        .batch("INSERT INTO pauses (namespace, goal) SELECT 'default', 'goal ' || n FROM generate_series(1, 60) AS n")
+        .await;
+    // The look for what is paused is on its way, at most 600 ms.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    loop {
+        app.admin().cleanup().await.expect(200);
+        let answer = app.admin().get("/metrics").await;
+        if samples(&answer, "intent_bus_pauses") == ["intent_bus_pauses 60"] {
+            assert_eq!(samples(&answer, "intent_bus_paused").len(), 50);
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "{:?}", samples(&answer, "intent_bus_pauses"));
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+async fn sizes_are_told_by_table_and_by_partition() {
+    let app = TestApp::spawn().await;
+    app.admin().cleanup().await.expect(200);
+    let answer = app.admin().get("/metrics").await;
+    let value = |line: &str| line.rsplit(' ').next().unwrap().parse::<i64>().unwrap();
+    for table in ["finished", "payloads", "nonces"] {
+        let of_table = |name: &str| -> Vec<i64> {
+            let label = format!("table=\"{table}\"");
+            samples(&answer, name).iter().filter(|line| line.contains(&label)).map(|line| value(line)).collect()
+        };
+        let parts = of_table("intent_bus_database_partition_bytes");
+        assert_eq!(vec![i64::try_from(parts.len()).unwrap()], of_table("intent_bus_database_partitions"), "{table}");
+        assert_eq!(vec![parts.iter().sum::<i64>()], of_table("intent_bus_database_table_bytes"), "{table}");
+    }
+    let parts = samples(&answer, "intent_bus_database_partition_bytes");
+    assert!(!parts.iter().any(|line| line.contains("table=\"tenants\"")), "{parts:?}");
+}
+
+#[tokio::test]
 async fn the_metrics_of_a_replica_tell_of_its_own_requests_by_route_and_not_by_path() {
     let app = TestApp::spawn().await;
     let other_replica = app.replica(&[]).await;

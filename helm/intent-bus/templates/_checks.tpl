@@ -66,6 +66,13 @@
 {{- if and (gt (int64 $values.preStopSleepSeconds) 0) (semverCompare "<1.30-0" .Capabilities.KubeVersion.Version) -}}
 {{- $faults = append $faults (printf "preStopSleepSeconds needs Kubernetes 1.30, this is %s. The bus drains by itself: leave it at 0." .Capabilities.KubeVersion.Version) -}}
 {{- end -}}
+{{- $otlp := $values.telemetry.otlp -}}
+{{- if and $otlp.headers.existingSecret (not $otlp.endpoint) -}}
+{{- $faults = append $faults "telemetry.otlp.headers.existingSecret needs telemetry.otlp.endpoint." -}}
+{{- end -}}
+{{- if and (not $otlp.endpoint) (or (not (include "intent-bus.missing" (get $values.telemetry.traces "samplerArg"))) $values.telemetry.resourceAttributes) -}}
+{{- $faults = append $faults "telemetry: there are no traces to sample or to describe without telemetry.otlp.endpoint." -}}
+{{- end -}}
 {{- $profile := $values.podSecurityContext.seccompProfile -}}
 {{- if and (eq $profile.type "Localhost") (not $profile.localhostProfile) -}}
 {{- $faults = append $faults "podSecurityContext.seccompProfile.type Localhost needs localhostProfile." -}}
@@ -87,7 +94,7 @@
 {{- end -}}
 {{- range $values.extraEnv -}}
 {{- if has (trimSuffix "_FILE" .name) $taken -}}
-{{- $faults = append $faults (printf "extraEnv: the chart sets %s itself, from config, auth, database, listen, metrics or migrations." .name) -}}
+{{- $faults = append $faults (printf "extraEnv: the chart sets %s itself, from config, auth, database, listen, metrics, migrations or telemetry." .name) -}}
 {{- end -}}
 {{- end -}}
 {{- if $faults -}}

@@ -156,6 +156,37 @@ they belong to root's group, and the mode is 0444 (292). */}}
 {{- end -}}
 {{- end -}}
 
+{{/* Where traces go, and which. */}}
+{{- define "intent-bus.telemetryEnv" -}}
+{{- $telemetry := .Values.telemetry -}}
+{{- if $telemetry.otlp.endpoint }}
+- name: OTEL_EXPORTER_OTLP_ENDPOINT
+  value: {{ $telemetry.otlp.endpoint | quote }}
+- name: OTEL_EXPORTER_OTLP_PROTOCOL
+  value: {{ $telemetry.otlp.protocol | quote }}
+- name: OTEL_EXPORTER_OTLP_COMPRESSION
+  value: {{ $telemetry.otlp.compression | quote }}
+{{- if $telemetry.otlp.headers.existingSecret }}
+- name: OTEL_EXPORTER_OTLP_HEADERS_FILE
+  value: {{ include "intent-bus.secrets" . }}/OTEL_EXPORTER_OTLP_HEADERS
+{{- end }}
+- name: OTEL_TRACES_SAMPLER
+  value: {{ $telemetry.traces.sampler | quote }}
+{{- if not (include "intent-bus.missing" (get $telemetry.traces "samplerArg")) }}
+- name: OTEL_TRACES_SAMPLER_ARG
+  value: {{ $telemetry.traces.samplerArg | toString | quote }}
+{{- end }}
+{{- with $telemetry.resourceAttributes }}
+{{- $pairs := list }}
+{{- range $name, $value := . }}
+{{- $pairs = append $pairs (printf "%s=%s" $name $value) }}
+{{- end }}
+- name: OTEL_RESOURCE_ATTRIBUTES
+  value: {{ join "," $pairs | quote }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{/* The environment of a replica, without extraEnv. */}}
 {{- define "intent-bus.env" -}}
 {{- $root := . -}}
@@ -175,6 +206,7 @@ they belong to root's group, and the mode is 0444 (292). */}}
 - name: {{ .setting }}_FILE
   value: {{ include "intent-bus.secrets" $root }}/{{ .setting }}
 {{- end }}
+{{- include "intent-bus.telemetryEnv" . }}
 {{- range $name, $value := .Values.config }}
 {{- if not (kindIs "invalid" $value) }}
 - name: {{ $name }}
@@ -213,6 +245,14 @@ tolerations:
       {{- range include "intent-bus.keys" . | fromYamlArray }}
       - {key: {{ .key | quote }}, path: {{ .setting }}}
       {{- end }}
+{{- with .Values.telemetry.otlp }}
+{{- if and .endpoint .headers.existingSecret }}
+- secret:
+    name: {{ .headers.existingSecret }}
+    items:
+      - {key: {{ .headers.key | quote }}, path: OTEL_EXPORTER_OTLP_HEADERS}
+{{- end }}
+{{- end }}
 {{- end -}}
 
 {{/* Sources of the volume of secrets: of the test, which needs the root key only. */}}

@@ -23,8 +23,11 @@ use crate::{
 )]
 pub async fn show(state: Shared, http: HttpRequest, request: AdminRequest) -> Result<HttpResponse> {
     let id = target::intent_id(&http)?;
-    let intent =
-        state.store.inspect(&request.admission, id).await?.ok_or_else(|| Error::not_found("No such intent."))?;
+    let intent = state
+        .store
+        .inspect(&request.admission, id, state.limits.rate_per_minute)
+        .await?
+        .ok_or_else(|| Error::not_found("No such intent."))?;
     ok(&detail(intent))
 }
 

@@ -77,7 +77,7 @@ pub async fn purge(state: Shared, request: AdminRequest) -> Result<HttpResponse>
 
 /// What was just deleted is gone from the metrics, too. If they cannot be read now, they are on their timer.
 pub(in crate::http) async fn refresh(state: &State) {
-    if let Err(error) = state.metrics.read_bus(&state.store).await {
+    if let Err(error) = state.metrics.read_bus(&state.store, true).await {
         tracing::warn!(?error, "the metrics of the bus could not be read after a change; they are a few seconds old");
     }
 }

@@ -81,7 +81,7 @@ async fn authenticate(request: &HttpRequest, payload: &mut Payload) -> Result<Ad
 
 fn by(request: &HttpRequest, actor: Actor) -> By {
     let request_id = request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
-    By { actor, request_id }
+    By::new(actor, request_id)
 }
 
 async fn with_body(request: &HttpRequest, payload: &mut Payload, state: &State, actor: Actor) -> Result<AdminRequest> {

@@ -201,6 +201,8 @@ struct Detail {
     payload: Option<Shown>,
     result: Option<Shown>,
     trace_id: Option<String>,
+    /// The page of its trace, where there is one.
+    trace_url: Option<String>,
 }
 
 /// A payload or a result.
@@ -213,7 +215,7 @@ struct Shown {
 /// `GET /admin/dashboard/intents/{id}`
 pub async fn show(state: Shared, http: HttpRequest, request: AdminRequest) -> Result<HttpResponse> {
     let id = target::intent_id(&http)?;
-    let it = state.store.inspect(&request.admission, id).await?;
+    let it = state.store.inspect(&request.admission, id, state.limits.rate_per_minute).await?;
     let it = it.ok_or_else(|| Error::not_found("No such intent. It may be past its retention."))?;
     let is_text = it.result_type.as_deref() == Some("text");
     let show = |excerpt: &Excerpt, is_text: bool| Shown {
@@ -230,6 +232,7 @@ pub async fn show(state: Shared, http: HttpRequest, request: AdminRequest) -> Re
         reasons: it.why.iter().map(|reason| (reason.code(), reason.message(it.now))).collect(),
         payload: it.payload.as_ref().map(|payload| show(payload, false)),
         result: it.result.as_ref().map(|result| show(result, is_text)),
+        trace_url: state.trace_url.as_ref().zip(it.trace_id()).map(|(url, id)| url.of(id)),
         trace_id: it.trace_id().map(str::to_owned),
         it,
     })

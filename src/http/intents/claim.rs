@@ -1,6 +1,6 @@
 //! `POST /claim`: take the next intent, or the next few, if there are any; or wait for one.
 
-use std::{ops::RangeInclusive, time::Duration};
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -64,21 +64,21 @@ pub async fn claim(state: Shared, http: HttpRequest, request: ClientRequest) -> 
     let (wait, preferred) = wait(&http, &query)?;
     let mut tokens = (0..limit.unwrap_or(1)).map(|_| Some(ClaimToken::generate())).collect::<Vec<_>>();
     let claim = Claim {
-        reach: Reach {
+        reach: Arc::new(Reach {
             publisher: publisher_of(&state, &request.caller, publisher).await?,
             public: publisher.is_none(),
             namespace: namespace.as_str().to_owned(),
             goal: goal.as_ref().map(|goal| goal.as_str().to_owned()),
             worker,
             capabilities,
-        },
+        }),
         tenant: request.caller.tenant,
         tokens: tokens.iter().flatten().map(ClaimToken::hash).collect(),
         lease: f64::from(state.limits.claim_timeout),
         admission: request.admission,
         round: Uuid::new_v4(),
     };
-    let reach = claim.reach.clone();
+    let reach = Arc::clone(&claim.reach);
     if !wait.is_zero() {
         // Seen while it waits.
         state.store.workers.asked(request.caller.tenant, &reach, 0);

@@ -1,7 +1,7 @@
 //! Claiming. Claims that reach for the same are one statement, each with the intents that stood first when its turn came;
 //! claims of different kinds go down one connection together and are committed together.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use futures_util::future::{BoxFuture, join_all, join3};
 use uuid::Uuid;
@@ -40,8 +40,8 @@ const RETRY_AFTER_MOST: u32 = 10;
 pub struct Claim {
     /// What has to be checked first.
     pub admission: Admission,
-    /// What may be claimed.
-    pub reach: Reach,
+    /// What may be claimed. Shared with whoever notes which workers were seen, and with the looks that follow.
+    pub reach: Arc<Reach>,
     /// Who claims.
     pub tenant: i64,
     /// Hashes of the tokens of as many claims as are wanted. Made before the statement, so that the claims can be found again.
@@ -73,7 +73,8 @@ impl Store {
         }
         if self.pauses.is_paused(&request.reach.namespace, request.reach.goal.as_deref()) {
             // Let in with others, and looks into no lane.
-            (request.reach.publisher, request.reach.public) = (None, false);
+            let reach = Arc::make_mut(&mut request.reach);
+            (reach.publisher, reach.public) = (None, false);
             if request.admission.is_free() {
                 self.flow.found_nothing();
                 return Ok(Vec::new());

@@ -2,7 +2,7 @@
 //! all lanes that somebody waits for, in one statement, however many wait: what becomes due by itself (delays, backoffs, leases
 //! that end) sends no signal, and signals may be lost.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
@@ -33,7 +33,7 @@ impl Store {
         let until = Instant::now() + wait;
         let places = places(&request.reach);
         let (reach, tenant, tokens, lease) =
-            (request.reach.clone(), request.tenant, request.tokens.clone(), request.lease);
+            (Arc::clone(&request.reach), request.tenant, request.tokens.clone(), request.lease);
         let mut next = request;
         // Those who wait already would have what is there. Newcomers look together, and not one by one.
         let mut together = !wait.is_zero() && self.waiters.has_company(&places);
@@ -57,8 +57,14 @@ impl Store {
                 return Ok(leases);
             }
             let admission = Admission { tenant, ..Admission::default() };
-            next =
-                Claim { admission, reach: reach.clone(), tenant, tokens: tokens.clone(), lease, round: Uuid::new_v4() };
+            next = Claim {
+                admission,
+                reach: Arc::clone(&reach),
+                tenant,
+                tokens: tokens.clone(),
+                lease,
+                round: Uuid::new_v4(),
+            };
         }
     }
 

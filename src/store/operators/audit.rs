@@ -1,5 +1,7 @@
 //! The audit log: who did what, when, and by which request. No line holds a key, a token or a payload.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use serde_json::Value;
 
 use crate::{
@@ -35,8 +37,18 @@ impl Actor {
 pub struct By {
     /// How they came in.
     pub actor: Actor,
-    /// Finds the request in the log.
+    /// Finds the request in the log. The client may have chosen it, and may choose it twice.
     pub request_id: String,
+    /// Numbers of the lines that were written for this request, by tries whose COMMIT was lost as well.
+    written: Arc<Mutex<Vec<i64>>>,
+}
+
+impl By {
+    /// Somebody who has done nothing yet.
+    #[must_use]
+    pub fn new(actor: Actor, request_id: String) -> Self {
+        Self { actor, request_id, written: Arc::default() }
+    }
 }
 
 /// A line of the audit log.
@@ -97,6 +109,11 @@ pub(in crate::store) async fn write(
 ) -> Result<()> {
     let statement = tx.prepare_cached(statements::AUDIT).await?;
     let (actor, details) = (by.actor.as_str(), details.to_string());
-    tx.execute(&statement, &[&actor, &action, &target, &details, &by.request_id, &tx.maybe_done()]).await?;
+    let written = || by.written.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = if tx.maybe_done() { written().clone() } else { Vec::new() };
+    let row = tx.query_opt(&statement, &[&actor, &action, &target, &details, &by.request_id, &before]).await?;
+    if let Some(row) = row {
+        written().push(row.try_get("id")?);
+    }
     Ok(())
 }

@@ -137,11 +137,11 @@ struct Record {
 }
 
 impl Store {
-    /// One intent in full.
+    /// One intent in full. `rate`: requests a minute of tenants without a limit of their own.
     ///
     /// # Errors
     /// What admission refuses.
-    pub async fn inspect(&self, admission: &Admission, id: IntentId) -> Result<Option<Inspected>> {
+    pub async fn inspect(&self, admission: &Admission, id: IntentId, rate: i32) -> Result<Option<Inspected>> {
         self.transact(admission, async |tx| {
             let Some(mut seen) = self.find_on(&**tx, id).await? else { return Ok(None) };
             let statement = tx.prepare_cached(statements::INSPECT).await?;
@@ -149,7 +149,7 @@ impl Store {
             let record = read(&row)?;
             let expired = seen.state == State::Dead && record.unfinished && seen.claim_attempts < seen.max_attempts;
             let why = match seen.state {
-                State::Open => self.why(tx, &seen, record.now).await?,
+                State::Open => self.why(tx, &seen, record.now, rate).await?,
                 State::Dead if expired => vec![Reason::Expired],
                 _ => Vec::new(),
             };
@@ -169,13 +169,17 @@ impl Store {
         .await
     }
 
-    async fn why(&self, tx: &Tx<'_>, seen: &Seen, now: f64) -> Result<Vec<Reason>> {
+    async fn why(&self, tx: &Tx<'_>, seen: &Seen, now: f64, rate: i32) -> Result<Vec<Reason>> {
         let statement = tx.prepare_cached(statements::WHY).await?;
-        let Some(row) = tx.query_opt(&statement, &[&seen.id.0, &self.intent_ttl]).await? else { return Ok(Vec::new()) };
+        let row = tx.query_opt(&statement, &[&seen.id.0, &self.intent_ttl, &rate]).await?;
+        let Some(row) = row else { return Ok(Vec::new()) };
         let flag = |name: &str| row.try_get::<_, bool>(name);
         let circumstances = Circumstances {
             namespace_paused: flag("namespace_paused")?,
             goal_paused: flag("goal_paused")?,
+            rate_limit: row.try_get("rate_limit")?,
+            limited_until: row.try_get("limited_until")?,
+            keyless: flag("keyless")?,
             fitting: flag("fitting")?,
             target_seen_at: row.try_get("target_seen_at")?,
             capable: flag("capable")?,

@@ -1,9 +1,11 @@
--- What may stand in the way of an open intent: pauses, workers that are not there, others that come first. No row: it is not
--- unfinished any more.
+-- What may stand in the way of an open intent: pauses, limits, workers that are not there, others that come first. No row: it is
+-- not unfinished any more.
 --
--- $1 id  $2 time to live of an unclaimed intent in seconds
--- Index: primary keys of intents, pauses and workers; workers_seen_at (20,000 entries at most); intents_own_goal by way of
--- lane_priorities, so that of those in front only what is due is read, 1,001 of each priority at most.
+-- $1 id  $2 time to live of an unclaimed intent in seconds  $3 requests a minute of tenants without a limit of their own
+-- Index: primary keys of intents, pauses, workers, tenants and rate_windows; workers_seen_at (20,000 entries at most);
+-- intents_own_goal by way of lane_priorities, so that of those in front only what is due is read, 1,001 of each priority at most.
+-- None for the keys of a tenant: all keys are read, of private intents that nobody asks for only.
+-- The rate is reckoned as admission does (admission/admit.sql); the root key, tenant 0, has none.
 WITH clock AS MATERIALIZED (
     SELECT clock_timestamp() AS now
 ), intent AS MATERIALIZED (
@@ -19,10 +21,29 @@ WITH clock AS MATERIALIZED (
     LIMIT 20000
 ), asking AS MATERIALIZED (
     -- Those who may claim it, by whom they are and where they ask.
-    SELECT capabilities, goals IS NULL OR intent.goal = ANY (goals) AS asks
+    SELECT recent.tenant_id,
+           (goals IS NULL OR intent.goal = ANY (goals))
+               AND (required_capability IS NULL OR required_capability = ANY (capabilities)) AS asks,
+           required_capability = ANY (capabilities) AS capable
     FROM intent, recent
     WHERE recent.namespace = intent.namespace AND (recent.tenant_id = intent.tenant_id OR intent.public)
       AND (target_worker IS NULL OR worker_id = target_worker)
+), claimers AS MATERIALIZED (
+    -- Whose requests could claim it: its publisher's, and if it is public those of all who ask.
+    SELECT tenant_id FROM intent WHERE NOT public
+    UNION
+    SELECT asking.tenant_id FROM intent, asking WHERE public AND asks
+), rated AS MATERIALIZED (
+    SELECT tenant_id, allowed, used >= allowed AS is_limited, free_at
+    FROM claimers, LATERAL (
+        SELECT CASE WHEN tenants.id <> 0 THEN coalesce(rate_limit_per_minute, $3) END AS allowed
+        FROM tenants
+        WHERE tenants.id = claimers.tenant_id
+    ) AS limits, LATERAL (
+        SELECT coalesce(sum(hit), 0) AS used, min(second) + 61 AS free_at
+        FROM rate_windows, clock, unnest(seconds, hits) AS old (second, hit)
+        WHERE rate_windows.tenant_id = claimers.tenant_id AND second > floor(extract(epoch FROM now))::bigint - 61
+    ) AS hits
 )
 SELECT EXISTS (SELECT FROM pauses WHERE pauses.namespace = intent.namespace AND pauses.goal = '') AS namespace_paused,
        EXISTS (SELECT FROM pauses WHERE pauses.namespace = intent.namespace AND pauses.goal = intent.goal) AS goal_paused,
@@ -33,9 +54,17 @@ SELECT EXISTS (SELECT FROM pauses WHERE pauses.namespace = intent.namespace AND 
            WHERE workers.tenant_id = intent.tenant_id AND workers.namespace = intent.namespace
              AND workers.worker_id = target_worker
        ) AS target_seen_at,
-       EXISTS (SELECT FROM asking WHERE required_capability = ANY (capabilities)) AS capable,
-       EXISTS (SELECT FROM asking WHERE asks AND (required_capability IS NULL OR required_capability = ANY (capabilities)))
-           AS asked,
+       EXISTS (SELECT FROM asking WHERE capable) AS capable,
+       EXISTS (SELECT FROM asking WHERE asks) AS asked,
+       -- NULL: there is one who is not at the limit, or nobody at all.
+       (SELECT CASE WHEN bool_and(coalesce(is_limited, false)) THEN min(free_at)::double precision END FROM rated)
+           AS limited_until,
+       (SELECT max(allowed) FROM rated) AS rate_limit,
+       NOT public AND intent.tenant_id <> 0 AND NOT EXISTS (SELECT FROM asking WHERE asks) AND NOT EXISTS (
+           SELECT FROM api_keys
+           WHERE api_keys.tenant_id = intent.tenant_id AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now)
+             AND (scopes IS NULL OR 'work' = ANY (scopes)) AND (namespaces IS NULL OR intent.namespace = ANY (namespaces))
+       ) AS keyless,
        (
            SELECT count(*)
            FROM (

@@ -5,20 +5,23 @@
 -- $11 waited, $12 worked, $13 took: counts by bucket, as text ('{1,2}')
 -- By worker: $14 tenant  $15 namespace  $16 name  $17 goals, as a JSON list (NULL: any)  $18 capabilities, as a JSON list
 -- $19 intents claimed
--- Gives the database's clock.
+-- $20 when the sign of life before was given (NULL: there was none)
+-- Gives the database's clock, and when this one was given. NULL: it was given already, by a try whose answer was lost, or one is
+-- there that came after it; then nothing is written. A late try waits for the row of the replica, and finds it changed.
 -- Indexes: primary keys. Workers are written in the order of their keys, so that two replicas cannot wait for each other.
 WITH clock AS MATERIALIZED (
     SELECT clock_timestamp() AS now
 ), alive AS (
-    INSERT INTO replicas (id, host, version) VALUES ($1, $2, $3)
-    ON CONFLICT (id) DO UPDATE SET seen_at = clock_timestamp()
+    INSERT INTO replicas AS before (id, host, version) VALUES ($1, $2, $3)
+    ON CONFLICT (id) DO UPDATE SET seen_at = clock_timestamp() WHERE before.seen_at = $20::timestamptz
+    RETURNING seen_at
 ), done AS (
     INSERT INTO activity AS kept (
         at, replica, namespace, goal, published, claimed, fulfilled, failed, dead, waited, worked, took
     )
     SELECT to_timestamp(10 * floor(extract(epoch FROM now) / 10)), $1, namespace, goal, published, claimed, fulfilled, failed,
            dead, waited::bigint[], worked::bigint[], took::bigint[]
-    FROM clock, unnest(
+    FROM alive, clock, unnest(
         $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::text[],
         $12::text[], $13::text[]
     ) AS by_goal (namespace, goal, published, claimed, fulfilled, failed, dead, waited, worked, took)
@@ -35,11 +38,11 @@ WITH clock AS MATERIALIZED (
     SELECT tenant, namespace, name,
            CASE WHEN goals IS NOT NULL THEN ARRAY(SELECT jsonb_array_elements_text(goals::jsonb)) END,
            ARRAY(SELECT jsonb_array_elements_text(capabilities::jsonb)), claims
-    FROM unnest($14::bigint[], $15::text[], $16::text[], $17::text[], $18::text[], $19::bigint[])
+    FROM alive, unnest($14::bigint[], $15::text[], $16::text[], $17::text[], $18::text[], $19::bigint[])
         AS worker (tenant, namespace, name, goals, capabilities, claims)
     ORDER BY tenant, namespace, name
     ON CONFLICT (tenant_id, namespace, worker_id) DO UPDATE
     SET goals = EXCLUDED.goals, capabilities = EXCLUDED.capabilities, seen_at = clock_timestamp(),
         claims = kept.claims + EXCLUDED.claims
 )
-SELECT extract(epoch FROM now)::double precision AS now FROM clock
+SELECT extract(epoch FROM now)::double precision AS now, (SELECT seen_at FROM alive) AS seen_at FROM clock

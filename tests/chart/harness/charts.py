@@ -1,4 +1,4 @@
-"""Copies of the chart with a fault in it."""
+"""Copies of a chart with a fault in it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 from .helm import CHART
 
 
-def copy(to: Path, changes: dict[str, tuple[str, str]] | None = None) -> Path:
+def copy(to: Path, changes: dict[str, tuple[str, str]] | None = None, of: Path = CHART) -> Path:
     """A copy in which, of each file named, one text is another. The text must be there."""
-    chart = Path(shutil.copytree(CHART, to / "intent-bus"))
+    chart = Path(shutil.copytree(of, to / of.name))
     for path, (old, new) in (changes or {}).items():
         text = (chart / path).read_text(encoding="utf-8")
         if old not in text:

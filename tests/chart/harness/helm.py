@@ -12,6 +12,7 @@ from . import objects
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 CHART = REPOSITORY / "helm" / "intent-bus"
+WORKER = REPOSITORY / "helm" / "intent-bus-worker"
 RELEASE, NAMESPACE = "bus", "work"
 # The newest that is validated against: what the chart does by version is then on.
 KUBERNETES = "1.37.0"
@@ -21,6 +22,7 @@ WITH_CRDS = (
     "monitoring.coreos.com/v1/PrometheusRule",
     "gateway.networking.k8s.io/v1/HTTPRoute",
 )
+WITH_KEDA = ("keda.sh/v1alpha1/ScaledObject",)
 
 
 class Refused(Exception):

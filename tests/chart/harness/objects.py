@@ -49,6 +49,8 @@ class Pods:
     @property
     def component(self) -> str:
         """What its label ought to say."""
+        if self.owner["metadata"]["labels"]["helm.sh/chart"].startswith("intent-bus-worker-"):
+            return "worker"
         return {"Deployment": "server", "Job": "migrate", "Pod": "test"}[self.owner["kind"]]
 
     def containers(self) -> list[dict]:

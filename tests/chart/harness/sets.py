@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from .helm import CHART, KUBERNETES, RELEASE, WITH_CRDS
+from .helm import CHART, KUBERNETES, RELEASE, WITH_CRDS, WITH_KEDA, WORKER
 
 VALUES = Path(__file__).resolve().parents[1] / "values"
 EXAMPLES = CHART / "examples"
@@ -30,6 +30,7 @@ class ValueSet:
     apis: tuple[str, ...] = ()
     kubernetes: str = KUBERNETES
     release: str = RELEASE
+    chart: Path = CHART
 
     def expected(self) -> dict[str, int]:
         words = (word.partition("*") for word in self.kinds.split())
@@ -42,6 +43,10 @@ def of(name: str, kinds: str, **more) -> ValueSet:
 
 def example(name: str, kinds: str, **more) -> ValueSet:
     return ValueSet(f"example {name}", kinds, values=(EXAMPLES / f"{name}.yaml",), **more)
+
+
+def of_workers(name: str, kinds: str, **more) -> ValueSet:
+    return ValueSet(f"workers, {name}", kinds, values=(VALUES / "workers" / f"{name}.yaml",), chart=WORKER, **more)
 
 
 REQUIRED = ("database.existingSecret=postgres",)
@@ -90,5 +95,29 @@ SETS = [
         "production",
         f"{HTTPS} ConfigMap*3 HorizontalPodAutoscaler Ingress Job NetworkPolicy*2 {WATCHED}",
         apis=WITH_CRDS,
+    ),
+    of_workers("minimal", "Deployment ServiceAccount"),
+    of_workers("everything", "Deployment ServiceAccount ScaledObject", apis=WITH_KEDA),
+    of_workers("nothing-and-zero", "Deployment"),
+    of_workers("keda", "Deployment ServiceAccount ScaledObject", apis=WITH_KEDA),
+    ValueSet(
+        "workers, keda, unknown to the cluster",
+        "Deployment ServiceAccount",
+        values=(VALUES / "workers" / "keda.yaml",),
+        chart=WORKER,
+    ),
+    ValueSet(
+        "workers, keda, unknown but forced",
+        "Deployment ServiceAccount ScaledObject",
+        values=(VALUES / "workers" / "keda.yaml",),
+        sets=("keda.skipIfMissing=false",),
+        chart=WORKER,
+    ),
+    ValueSet(
+        "workers, a long name with dots",
+        "Deployment ServiceAccount",
+        values=(VALUES / "workers" / "minimal.yaml",),
+        release="v1.2.release-with-a-name-as-long-as-helm-lets-it-be53",
+        chart=WORKER,
     ),
 ]

@@ -136,6 +136,58 @@ async fn it_says_until_when_an_intent_is_not_due_what_is_paused_and_what_has_exp
 }
 
 #[tokio::test]
+async fn it_says_that_limits_keep_everybody_from_it() {
+    let app = TestApp::with(&[("BUS_RATE_LIMIT_PER_MINUTE", "3")]).await;
+    let (alice, bob) = (app.limited_tenant("alice").await, app.limited_tenant("bob").await);
+    let private = alice.published(intent("greet")).await;
+    let public = alice.published(intent_with("greet", json!({"visibility": "public", "priority": 900}))).await;
+    worker(&app, "alice", "", None, vec![], 1.0).await;
+    assert_eq!(codes(&app, &public).await, ["ready"], "two of three are used");
+    alice.published(intent("other")).await;
+    assert_eq!(codes(&app, &private).await, ["rate_limited", "others_first"]);
+    let seen = app.admin().get(&format!("/admin/intents/{private}")).await.expect(200);
+    let until = seen["why"][0]["until"].as_f64().unwrap();
+    let now: f64 = app.db.value("SELECT extract(epoch FROM clock_timestamp())::double precision", &[]).await;
+    assert!((0.0..=62.0).contains(&(until - now)), "{until} at {now}");
+    assert_eq!(codes(&app, &public).await, ["rate_limited"], "alice is the only one who asks");
+    worker(&app, "bob", "", None, vec![], 1.0).await;
+    assert_eq!(codes(&app, &public).await, ["ready"]);
+    bob.published_many(&vec![intent("other"); 2]).await;
+    bob.value("nothing").await.refused(404, "not_found");
+    bob.value("nothing").await.refused(404, "not_found");
+    assert_eq!(codes(&app, &public).await, ["rate_limited"]);
+    let tenant: i64 = app.db.value("SELECT id FROM tenants WHERE owner = 'alice'", &[]).await;
+    app.db.execute("UPDATE tenants SET rate_limit_per_minute = 4 WHERE id = $1", &[&tenant]).await;
+    assert_eq!(codes(&app, &private).await, ["others_first"]);
+    app.db.batch("UPDATE rate_windows SET seconds = ARRAY(SELECT unnest(seconds) - 61)").await;
+    assert_eq!(codes(&app, &public).await, ["ready"]);
+}
+
+#[tokio::test]
+async fn it_says_that_no_key_may_claim_it() {
+    let app = TestApp::spawn().await;
+    let alice = app.tenant("alice").await;
+    let private = alice.published(intent("greet")).await;
+    let public = alice.published(intent_with("greet", json!({"visibility": "public"}))).await;
+    assert_eq!(codes(&app, &private).await, ["nobody_asks"]);
+    for narrowed in [
+        "scopes = ARRAY['publish']",
+        "scopes = NULL, namespaces = ARRAY['elsewhere']",
+        "namespaces = NULL, expires_at = clock_timestamp()",
+        "expires_at = NULL, revoked_at = clock_timestamp()",
+    ] {
+        app.db.batch(&format!("UPDATE api_keys SET {narrowed}")).await;
+        assert_eq!(codes(&app, &private).await, ["no_key"], "{narrowed}");
+        assert_eq!(codes(&app, &public).await[0], "nobody_asks", "others may");
+    }
+    app.db.batch("UPDATE api_keys SET revoked_at = NULL, scopes = ARRAY['work'], namespaces = ARRAY['default']").await;
+    assert_eq!(codes(&app, &private).await, ["nobody_asks"]);
+    let root = app.root().published(intent("greet")).await;
+    app.db.batch("DELETE FROM api_keys").await;
+    assert_eq!(codes(&app, &root).await, ["nobody_asks"], "the root key can always");
+}
+
+#[tokio::test]
 async fn those_in_front_are_counted_up_to_a_bound_and_only_those_that_are_due() {
     let app = TestApp::spawn().await;
     let root = app.root();

@@ -49,6 +49,24 @@ async fn what_comes_from_clients_is_shown_as_text_on_every_page() {
 }
 
 #[tokio::test]
+async fn an_intent_leads_to_its_trace_where_there_is_a_place_to_look_at_it() {
+    let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let shown = async |settings: &[(&str, &str)]| {
+        let app = TestApp::with(settings).await;
+        let id = app.root().with("traceparent", traceparent).published(intent_with("g", json!({}))).await;
+        browser(&app).get(&format!("/admin/dashboard/intents/{id}")).await.text().to_owned()
+    };
+    let code = "<code>0af7651916cd43dd8448eb211c80319c</code>";
+    let template = "https://traces.example/explore?q={trace_id}&where=%7B%22a%22%7D";
+    let linked = shown(&[("BUS_TRACE_URL", template)]).await;
+    let link =
+        r#"<a href="https://traces.example/explore?q=0af7651916cd43dd8448eb211c80319c&#38;where=%7B%22a%22%7D">"#;
+    assert!(linked.contains(&format!("{link}{code}</a>")), "{linked}");
+    let plain = shown(&[]).await;
+    assert!(plain.contains(&format!("<dd>{code} <button")) && !plain.contains("traces.example"), "{plain}");
+}
+
+#[tokio::test]
 async fn pages_load_nothing_from_outside_and_nothing_inline() {
     let app = TestApp::spawn().await;
     let id = app.root().published(intent_with("g", json!({}))).await;

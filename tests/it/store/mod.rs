@@ -4,4 +4,5 @@ mod marks;
 mod migrations;
 mod periods;
 mod prepare;
+mod pulse;
 mod retry_policy;

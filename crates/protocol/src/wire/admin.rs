@@ -129,8 +129,8 @@ pub struct TimelineEvent {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WhyNotClaimed {
-    /// `delayed`, `backing_off`, `namespace_paused`, `goal_paused`, `target_never_seen`, `target_away`, `no_capable_worker`,
-    /// `nobody_asks`, `others_first`, `expired`; `ready`: nothing does.
+    /// `delayed`, `backing_off`, `namespace_paused`, `goal_paused`, `rate_limited`, `no_key`, `target_never_seen`,
+    /// `target_away`, `no_capable_worker`, `nobody_asks`, `others_first`, `expired`; `ready`: nothing does.
     #[cfg_attr(feature = "openapi", schema(example = "nobody_asks"))]
     pub code: String,
     /// For people: what it is, and what to do.

@@ -1,6 +1,6 @@
 """What must hold of the objects whatever the values are."""
 
-from . import objects, pods, secrets, security, workloads  # noqa: F401  (each registers its rules)
-from .registry import RULES, faults
+from . import objects, pods, secrets, security, workers, workloads  # noqa: F401  (each registers its rules)
+from .registry import RULES, faults, rules_for
 
-__all__ = ["RULES", "faults"]
+__all__ = ["RULES", "faults", "rules_for"]

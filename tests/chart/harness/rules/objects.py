@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .. import objects as o
-from .registry import Faults, rule, server
+from .registry import Faults, deployed, rule, rule_for
 
 STANDARD_LABELS = ("name", "instance", "component", "version", "managed-by", "part-of")
 
@@ -44,20 +44,20 @@ def labels_are_standard(items: list[dict]) -> Faults:
 @rule
 def selectors_find_the_replicas(items: list[dict]) -> Faults:
     """Whatever selects pods selects the replicas and only them; what may change is in no selector."""
-    replicas = server(items)
-    others = [pod for pod in o.pods(items) if pod.component != "server"]
+    replicas = deployed(items)
+    others = [pod for pod in o.pods(items) if pod.owner is not replicas.owner]
     wanted = []
     for item in filter(o.own, items):
         spec = item.get("spec", {})
         component = item["metadata"]["labels"]["app.kubernetes.io/component"]
         if item["kind"] == "Service":
-            wanted.append((item, spec["selector"], "server"))
+            wanted.append((item, spec["selector"], replicas.component))
         elif item["kind"] in ("Deployment", "PodDisruptionBudget"):
-            wanted.append((item, spec["selector"]["matchLabels"], "server"))
+            wanted.append((item, spec["selector"]["matchLabels"], replicas.component))
         elif item["kind"] == "NetworkPolicy":
             wanted.append((item, spec["podSelector"]["matchLabels"], component))
     for constraint in replicas.spec.get("topologySpreadConstraints", []):
-        wanted.append((replicas.owner, constraint["labelSelector"]["matchLabels"], "server"))
+        wanted.append((replicas.owner, constraint["labelSelector"]["matchLabels"], replicas.component))
         if set(constraint.get("matchLabelKeys", [])) & set(constraint["labelSelector"]["matchLabels"]):
             yield "a key is in labelSelector and in matchLabelKeys"
     for item, selector, component in wanted:
@@ -68,10 +68,10 @@ def selectors_find_the_replicas(items: list[dict]) -> Faults:
             yield f"{o.name(item)} selects by {sorted(selector)}"
 
 
-@rule
+@rule_for("server")
 def references_lead_somewhere(items: list[dict]) -> Faults:
     """Ports and services that objects name are there."""
-    ports = {port["name"] for port in server(items).main["ports"]}
+    ports = {port["name"] for port in deployed(items).main["ports"]}
     services = {item["metadata"]["name"]: item for item in o.of_kind(items, "Service")}
     for service in services.values():
         for port in service["spec"]["ports"]:
@@ -101,7 +101,7 @@ def _port_names(service: dict | None) -> list[str]:
     return [port["name"] for port in service["spec"]["ports"]] if service else []
 
 
-@rule
+@rule_for("server")
 def policies_name_their_peers(items: list[dict]) -> Faults:
     """No rule lets in everybody: a rule without `from` would."""
     for policy in filter(o.own, o.of_kind(items, "NetworkPolicy")):

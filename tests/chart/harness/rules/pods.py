@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .. import objects as o
 from ..settings import SETTINGS
-from .registry import Faults, rule, server
+from .registry import Faults, deployed, rule, rule_for
 
 
 @rule
@@ -54,7 +54,7 @@ def environment_is_read_once(items: list[dict]) -> Faults:
                 yield f"{pod.name}: {name} is there twice"
 
 
-@rule
+@rule_for("server")
 def settings_exist(items: list[dict]) -> Faults:
     """The bus ends its start at a name it does not know, or at a number it cannot read."""
     for pod in o.pods(items):
@@ -68,10 +68,10 @@ def settings_exist(items: list[dict]) -> Faults:
                 yield f"{pod.name}: {name} is {value!r}"
 
 
-@rule
+@rule_for("server")
 def probes_ask_the_right_thing(items: list[dict]) -> Faults:
     """Liveness does not depend on Postgres, readiness does, and the start has 20 minutes for migrations."""
-    container = server(items).main
+    container = deployed(items).main
     ports = {port["name"] for port in container["ports"]}
     for name, path in [("startupProbe", "/livez"), ("livenessProbe", "/livez"), ("readinessProbe", "/readyz")]:
         probe = container.get(name, {})
@@ -84,14 +84,14 @@ def probes_ask_the_right_thing(items: list[dict]) -> Faults:
     patience = start.get("periodSeconds", 0) * start.get("failureThreshold", 0)
     if patience < 1200:
         yield f"the start has {patience} s"
-    if server(items).owner["spec"]["progressDeadlineSeconds"] <= patience:
+    if deployed(items).owner["spec"]["progressDeadlineSeconds"] <= patience:
         yield "a start that takes its time counts as a failed roll-out"
 
 
-@rule
+@rule_for("server")
 def grace_is_longer_than_the_drain(items: list[dict]) -> Faults:
     """Kubernetes waits longer than sleep, drain and shutdown take together."""
-    pod = server(items)
+    pod = deployed(items)
     sleep = pod.main.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
     takes = sleep + sum(
         int(o.env_value(pod.main, name, SETTINGS[name].default))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from .. import objects as o
 from ..settings import BY_THE_CHART, SETTINGS
-from .registry import Faults, rule
+from .registry import Faults, rule, rule_for
 
 MIGRATES_ONLY = "migrate-does-not-use-the-root-key"
 
 
-@rule
+@rule_for("server")
 def secrets_are_files(items: list[dict]) -> Faults:
     """No secret stands in the environment or in a ConfigMap; what settings name is mounted, and nothing else is."""
     for pod in o.pods(items):
@@ -61,7 +61,7 @@ def volumes_are_mounted(items: list[dict]) -> Faults:
                 yield f"{pod.name}: mode {mode:o} {'with' if group else 'without'} fsGroup"
 
 
-@rule
+@rule_for("server")
 def secrets_outlive_the_release(items: list[dict]) -> Faults:
     """A secret that the chart makes is kept, random, and long."""
     for secret in filter(o.own, o.of_kind(items, "Secret")):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from .. import objects as o
-from .registry import Faults, rule, server
+from .registry import Faults, deployed, rule, rule_for
 
 
 @rule
 def roll_outs_take_nothing_away(items: list[dict]) -> Faults:
     """An old replica goes when a new one is ready."""
-    rolling = server(items).owner["spec"]["strategy"].get("rollingUpdate", {})
+    rolling = deployed(items).owner["spec"]["strategy"].get("rollingUpdate", {})
     if rolling.get("maxUnavailable") != 0 or rolling.get("maxSurge") in (0, None):
         yield f"{rolling}"
 
@@ -17,7 +17,14 @@ def roll_outs_take_nothing_away(items: list[dict]) -> Faults:
 @rule
 def one_thing_sets_the_replicas(items: list[dict]) -> Faults:
     """With an autoscaler the Deployment has no number of replicas, and the autoscaler finds the Deployment."""
-    deployment = server(items).owner
+    deployment = deployed(items).owner
+    for scaler in o.of_kind(items, "ScaledObject"):
+        if "replicas" in deployment["spec"]:
+            yield "both set the replicas"
+        if scaler["spec"]["scaleTargetRef"] != {"name": deployment["metadata"]["name"]}:
+            yield f"it scales {scaler['spec']['scaleTargetRef']}"
+        if scaler["spec"]["minReplicaCount"] > scaler["spec"]["maxReplicaCount"]:
+            yield "it cannot scale"
     for scaler in o.of_kind(items, "HorizontalPodAutoscaler"):
         if "replicas" in deployment["spec"]:
             yield "both set the replicas"
@@ -28,11 +35,11 @@ def one_thing_sets_the_replicas(items: list[dict]) -> Faults:
             yield "it cannot scale"
 
 
-@rule
+@rule_for("server")
 def migrations_run_once_decided(items: list[dict]) -> Faults:
     """Where a Job migrates the replicas do not, and the Job leans on nothing that the chart makes."""
     jobs = o.of_kind(items, "Job")
-    if jobs and o.env_value(server(items).main, "BUS_MIGRATE") != "false":
+    if jobs and o.env_value(deployed(items).main, "BUS_MIGRATE") != "false":
         yield "both migrate"
     made = {item["metadata"]["name"] for item in items if not o.is_hook(item)} | {
         item["metadata"]["name"] for item in items if item["kind"] == "Secret"
