@@ -79,7 +79,7 @@ impl Dev {
     }
 
     fn client(&self) -> Client {
-        let http = reqwest::Client::builder().build().expect("an HTTP client");
+        let http = crate::support::http().build().expect("an HTTP client");
         Client::new(http, self.exported("BUS").to_owned()).key(self.exported("INTENT_API_KEY"))
     }
 

@@ -81,7 +81,7 @@ impl TestApp {
             });
         });
         let address = address.await.expect("the bus did not start");
-        let http = reqwest::Client::builder().build().expect("an HTTP client");
+        let http = super::http().build().expect("an HTTP client");
         Self { address, http, stop: Some(stop), db }
     }
 

@@ -59,7 +59,7 @@ impl Client {
 
     /// The same, showing redirects instead of going where they lead.
     pub(crate) fn not_following(&self) -> Self {
-        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build();
+        let http = super::http().redirect(reqwest::redirect::Policy::none()).build();
         Self { http: http.expect("an HTTP client"), ..self.clone() }
     }
 

@@ -67,7 +67,7 @@ impl Replica {
             thread::spawn(move || for_complaints.copy(complaints)),
         ];
         let address = log.wait("listening")["listen"].as_str().and_then(|text| text.parse().ok()).expect("an address");
-        let http = reqwest::Client::builder().build().expect("an HTTP client");
+        let http = super::http().build().expect("an HTTP client");
         Self { address, child, log, readers, http }
     }
 
