@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use clap::Args;
-use intent_bus_client::{ClientBuilder, IntentClient, admin::Admin};
+use intent_bus_client::{ClientBuilder, IntentClient};
 
 use super::exit::{Exit, Failure};
 
@@ -43,6 +43,7 @@ impl Bus {
     }
 }
 
+/*T
 /// How operators come in.
 #[derive(Args)]
 pub(super) struct Operator {
@@ -66,3 +67,4 @@ impl Operator {
         Ok(bus.builder()?.build_admin(token)?)
     }
 }
+T*/

@@ -10,7 +10,6 @@
 //! program is killed if the guard is. It has no key, neither in its memory nor in its environment.
 
 use std::{
-    env,
     ffi::{OsStr, OsString},
     io::{self, Read, Write},
     os::unix::process::{CommandExt, ExitStatusExt},
@@ -30,7 +29,7 @@ use rustix::{
 };
 
 /// Name of the subcommand.
-pub(super) const NAME: &str = "listen-guard";
+pub(in crate::cli) const NAME: &str = "listen-guard";
 /// Ends with this when there is no such program, as a shell does.
 const NOT_FOUND: u8 = 127;
 /// Ends with this when the program cannot be run.

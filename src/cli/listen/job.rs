@@ -3,7 +3,7 @@
 use std::{io, time::Instant};
 
 use intent_bus_client::{Job, Outcome, RawValue};
-use intent_bus_protocol::json;
+use intent_bus_protocol::{json, limits::MAX_DEPTH};
 use tokio::sync::Notify;
 
 use super::{
@@ -89,8 +89,8 @@ fn result(finished: Finished) -> Result<Outcome, String> {
         return Ok(Outcome::Done);
     }
     match RawValue::from_string(trimmed.to_owned()) {
-        Ok(value) if json::depth(value.get()) > json::MAX_DEPTH => {
-            Err(format!("What it printed is JSON with more than {} levels, which the bus does not take.", json::MAX_DEPTH))
+        Ok(value) if json::depth(value.get()) > MAX_DEPTH => {
+            Err(format!("What it printed is JSON with more than {} levels, which the bus does not take.", MAX_DEPTH))
         }
         Ok(value) => Ok(Outcome::Json(value)),
         Err(_) => Ok(Outcome::text(output.trim_end_matches(['\n', '\r']))),

@@ -1,0 +1,159 @@
+//! One job: its handler runs under the lease, which is extended for as long as it takes; what comes of it ends the claim.
+
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{Instant, sleep, sleep_until, timeout},
+};
+use tracing::Instrument;
+
+use super::{
+    Shared, Stage,
+    handler::Handle,
+    trace::{self, Trace},
+};
+use crate::{
+    claim::Claimed,
+    client::IntentClient,
+    error::Error,
+    finish::{Done, End, Finish},
+    status::IntentState,
+};
+
+/// After an extension that failed, the next one comes after this part of the lease.
+const AGAIN: u32 = 8;
+
+/// Runs a claimed intent to its end. The slot is free again as soon as the handler has ended.
+pub(super) async fn run(shared: Arc<Shared>, handler: Arc<dyn Handle>, claimed: Claimed, slot: OwnedSemaphorePermit) {
+    let trace = claimed.traceparent().and_then(Trace::below);
+    let span = span(&claimed, trace.as_ref());
+    let traceparent = trace.map(|trace| trace.traceparent());
+    async move {
+        let claimed = Arc::new(claimed);
+        let client = shared.client.clone();
+        let handler = {
+            let (claimed, client, traceparent) = (Arc::clone(&claimed), client.clone(), traceparent.clone());
+            // Called within the future, so that a panic in here is one of the handler, too.
+            async move { handler.handle(claimed, client, traceparent).await }
+        };
+        let worked = trace::within(traceparent.clone(), caught(handler));
+        let worked = within(shared.handler_timeout, worked);
+        let end = tokio::select! {
+            end = worked => Some(end),
+            () = hold(&client, &claimed, traceparent.as_deref()) => None,
+            () = shared.reached(Stage::Stop) => {
+                Some(End::failed("The worker was stopped before its handler had ended."))
+            }
+        };
+        drop(slot);
+        let Some(end) = end else {
+            return tracing::warn!("the lease is lost; the handler was dropped");
+        };
+        let finish = Finish { traceparent, ..Finish::new(&claimed, end) };
+        tell(&finish.end.clone(), shared.finisher(&finish.end).finish(finish).await);
+    }
+    .instrument(span)
+    .await;
+}
+
+fn span(claimed: &Claimed, trace: Option<&Trace>) -> tracing::Span {
+    tracing::info_span!(
+        "process",
+        otel.name = format_args!("process {}", claimed.goal()),
+        otel.kind = "consumer",
+        messaging.system = "intent_bus",
+        messaging.operation.type = "process",
+        messaging.destination.name = claimed.goal(),
+        messaging.message.id = claimed.id(),
+        intent_bus.namespace = claimed.namespace(),
+        intent_bus.attempt = claimed.attempt(),
+        trace_id = trace.map(|trace| trace.trace_id.as_str()),
+        parent_id = trace.map(|trace| trace.parent_id.as_str()),
+        span_id = trace.map(|trace| trace.span_id.as_str()),
+    )
+}
+
+fn tell(end: &End, done: Result<Done, Error>) {
+    match (end, done) {
+        (_, Err(Error::LeaseLost { .. })) => tracing::warn!("the lease was lost before the end was told"),
+        (_, Err(error)) => tracing::error!(%error, "what became of the intent is not known"),
+        (End::Failed { error }, Ok(Done::Failed(failed))) => tracing::warn!(?failed, %error, "failed"),
+        (_, Ok(_)) => tracing::debug!("fulfilled"),
+    }
+}
+
+/// The end that the work comes to, or the one of a panic in it.
+async fn caught(work: impl Future<Output = End>) -> End {
+    let mut work = std::pin::pin!(work);
+    std::future::poll_fn(|context| {
+        // What a panic leaves behind in the handler's state is dropped with it.
+        match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
+            Ok(poll) => poll,
+            Err(panic) => Poll::Ready(End::failed(&format!("The handler has panicked: {}", message(panic.as_ref())))),
+        }
+    })
+    .await
+}
+
+fn message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
+}
+
+async fn within(limit: Option<Duration>, work: impl Future<Output = End>) -> End {
+    let Some(limit) = limit else {
+        return work.await;
+    };
+    timeout(limit, work)
+        .await
+        .unwrap_or_else(|_| End::failed(&format!("The handler did not end within {} s.", limit.as_secs_f64())))
+}
+
+/// Extends the lease by its own length whenever half of it is left. Returns when it is lost: somebody else has the intent, or
+/// it is over.
+async fn hold(client: &IntentClient, claimed: &Claimed, traceparent: Option<&str>) {
+    let lease = claimed.lease();
+    let mut until = Instant::now() + lease;
+    let mut held = true;
+    loop {
+        sleep_until(until.checked_sub(lease / 2).unwrap_or(until)).await;
+        if held {
+            match client.extend_traced(claimed, lease, traceparent).await {
+                Ok(by) => {
+                    until += by;
+                    continue;
+                }
+                Err(Error::LeaseLost { .. }) => held = false,
+                // Sent again, since the answer may come before the lease ends.
+                Err(error) => {
+                    tracing::warn!(%error, "the lease could not be extended");
+                    sleep(lease / AGAIN).await;
+                    continue;
+                }
+            }
+        }
+        // The lease has ended, or this server cannot extend any. As long as nobody has claimed the intent since, a finish is
+        // still taken, so the handler goes on.
+        match client.status(claimed.id()).await {
+            Ok(status) => {
+                let same = status.attempts.is_none() || status.attempts == claimed.claim_attempts;
+                if !same || !matches!(status.state, IntentState::Claimed | IntentState::Open) {
+                    return;
+                }
+                tracing::warn!("the lease is over; nobody else has the intent yet");
+            }
+            Err(error) if error.is_retryable() => tracing::warn!(%error, "whose the intent is cannot be asked"),
+            // Not even that is known to the oldest servers, or the intent is gone.
+            Err(_) if claimed.claim_token.is_none() => return std::future::pending().await,
+            Err(_) => return,
+        }
+        until = Instant::now() + lease;
+    }
+}

@@ -1,0 +1,415 @@
+//! The worker: claims intents, runs handlers for them, and tells the bus what came of it.
+
+mod finisher;
+mod handler;
+mod job;
+mod poll;
+mod signals;
+pub(crate) mod trace;
+
+use std::{
+    fmt,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
+
+use serde::de::DeserializeOwned;
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinSet,
+};
+
+pub use self::handler::{BoxError, IntoOutcome, Job, Outcome};
+use self::{
+    finisher::Finisher,
+    handler::{Handle, Handler},
+};
+use crate::{
+    client::IntentClient,
+    error::{Error, Result},
+    finish::End,
+};
+
+/// How long the bus may stay away before what a handler did is given up: twice the usual lease, since nobody else can have the
+/// intent for the first half of it, and hardly anybody in the second.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Runs handlers for intents, several at a time.
+///
+/// - An answer of `Ok` fulfils the intent with what it holds, an `Err`, a panic or [`Outcome::Reject`] fails the attempt, and so
+///   does a handler that takes longer than it may.
+/// - The lease is extended for as long as the handler runs. If it is lost all the same (the bus was away for too long, and
+///   somebody else has the intent), the handler is dropped at its next `.await`.
+/// - SIGTERM and SIGINT end it gracefully: nothing more is claimed, handlers run to their end, and their ends are told. A second
+///   one, or [`Worker::drain_timeout`], drops the handlers and fails their attempts, so that others can try at once.
+/// - While the bus is away it asks with growing pauses, and what is finished meanwhile is told when it is back.
+///
+/// Delivery is at least once: make handlers idempotent. [`Job::id`] is the same at each attempt.
+///
+/// ```no_run
+/// # async fn example() -> intent_bus_client::Result<()> {
+/// use intent_bus_client::{IntentClient, Job, Worker};
+///
+/// async fn double(job: Job<u64>) -> Result<u64, &'static str> {
+///     job.payload.checked_mul(2).ok_or("too large")
+/// }
+///
+/// Worker::new(IntentClient::from_env()?).goal("double", double).run().await
+/// # }
+/// ```
+#[must_use = "a worker does nothing until it runs"]
+pub struct Worker {
+    client: IntentClient,
+    goals: Vec<(String, Arc<dyn Handle>)>,
+    namespace: Option<String>,
+    worker_id: Option<String>,
+    capabilities: Vec<String>,
+    publisher: Option<String>,
+    own_only: bool,
+    until_empty: bool,
+    concurrency: usize,
+    handler_timeout: Option<Duration>,
+    drain_timeout: Option<Duration>,
+    poll_wait: Duration,
+    poll_interval: Duration,
+}
+
+/// What all goals and jobs of a worker have in common.
+struct Shared {
+    client: IntentClient,
+    concurrency: usize,
+    goals: usize,
+    slots: Arc<Semaphore>,
+    fulfilled: Arc<Finisher>,
+    failed: Arc<Finisher>,
+    batches: Arc<AtomicBool>,
+    handler_timeout: Option<Duration>,
+    poll_wait: Duration,
+    poll_interval: Duration,
+    /// Whether a claim that finds nothing is the last, once no job runs.
+    until_empty: bool,
+    stage: watch::Receiver<Stage>,
+}
+
+impl Shared {
+    fn finisher(&self, end: &End) -> &Arc<Finisher> {
+        match end {
+            End::Fulfilled { .. } => &self.fulfilled,
+            End::Failed { .. } => &self.failed,
+        }
+    }
+
+    /// Waits until the worker has come to this stage.
+    async fn reached(&self, wanted: Stage) {
+        // Without a sender the worker is gone, and this with it.
+        if self.stage.clone().wait_for(|stage| *stage >= wanted).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// How far a worker has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    /// It claims and works.
+    Run,
+    /// It works on what it has.
+    Drain,
+    /// It drops what it has.
+    Stop,
+}
+
+impl Worker {
+    /// A worker with one slot and no goal yet.
+    pub fn new(client: IntentClient) -> Self {
+        Self {
+            client,
+            goals: Vec::new(),
+            namespace: None,
+            worker_id: None,
+            capabilities: Vec::new(),
+            publisher: None,
+            own_only: false,
+            until_empty: false,
+            concurrency: 1,
+            handler_timeout: None,
+            drain_timeout: None,
+            poll_wait: Duration::from_secs(20),
+            poll_interval: Duration::from_secs(1),
+        }
+    }
+
+    /// Runs this handler for each intent with this goal. Several goals share the slots; give as many slots as goals at least, or
+    /// they take turns.
+    ///
+    /// ```no_run
+    /// # async fn example(bus: intent_bus_client::IntentClient) -> intent_bus_client::Result<()> {
+    /// use intent_bus_client::{Job, Outcome, RawValue, Worker};
+    ///
+    /// let upper = |job: Job<String>| async move { Ok::<_, &'static str>(job.payload.to_uppercase()) };
+    /// // The payload byte for byte, and back.
+    /// let echo = |job: Job<Box<RawValue>>| async move { Ok::<_, &'static str>(Outcome::Json(job.payload)) };
+    /// Worker::new(bus).goal("upper", upper).goal("echo", echo).concurrency(8).run().await
+    /// # }
+    /// ```
+    pub fn goal<F, T, R, O, E>(mut self, goal: impl Into<String>, handler: F) -> Self
+    where
+        F: Fn(Job<T>) -> R + Send + Sync + 'static,
+        T: DeserializeOwned + 'static,
+        R: Future<Output = std::result::Result<O, E>> + Send + 'static,
+        O: IntoOutcome + 'static,
+        E: Into<BoxError> + 'static,
+    {
+        self.goals.push((goal.into(), Arc::new(Handler::new(handler))));
+        self
+    }
+
+    /// The namespace. That of the client unless set, and else `default`.
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = Some(namespace.into());
+        self
+    }
+
+    /// Who this worker is, for intents that are meant for it, and for operators. The name of the host unless set, if there is one.
+    pub fn worker_id(mut self, worker: impl Into<String>) -> Self {
+        self.worker_id = Some(worker.into());
+        self
+    }
+
+    /// What this worker can do, for intents that require it.
+    pub fn capabilities<S: Into<String>>(mut self, capabilities: impl IntoIterator<Item = S>) -> Self {
+        self.capabilities = capabilities.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Only what the tenant of this key has published: see [`Claim::publisher`](crate::Claim::publisher).
+    pub fn publisher(mut self, key: impl Into<String>) -> Self {
+        self.publisher = Some(key.into());
+        self
+    }
+
+    /// Only what the tenant of the client's own key has published: see [`Claim::own`](crate::Claim::own).
+    pub fn own_only(mut self) -> Self {
+        self.own_only = true;
+        self
+    }
+
+    /// Ends when nothing is left: no handler runs, and a claim of each goal finds nothing. What waits for its delay or its backoff
+    /// is left to others.
+    ///
+    /// ```no_run
+    /// # async fn example(worker: intent_bus_client::Worker) -> intent_bus_client::Result<()> {
+    /// worker.until_empty().run().await
+    /// # }
+    /// ```
+    pub fn until_empty(mut self) -> Self {
+        self.until_empty = true;
+        self
+    }
+
+    /// How many handlers run at the same time: 1 unless set, and at least. As many are claimed by one request as there are free
+    /// slots.
+    pub fn concurrency(mut self, handlers: usize) -> Self {
+        self.concurrency = handlers.clamp(1, Semaphore::MAX_PERMITS);
+        self
+    }
+
+    /// How long a handler may take. Then it is dropped, and the attempt has failed. As long as it likes unless set.
+    pub fn handler_timeout(mut self, limit: Duration) -> Self {
+        self.handler_timeout = Some(limit);
+        self
+    }
+
+    /// How long handlers may go on after the worker was told to stop. As long as they like unless set.
+    pub fn drain_timeout(mut self, limit: Duration) -> Self {
+        self.drain_timeout = Some(limit);
+        self
+    }
+
+    /// How long the bus is asked to wait for an intent, 0 to 60 s: 20 s unless set. Proxies in between must be willing to wait.
+    pub fn poll_wait(mut self, wait: Duration) -> Self {
+        self.poll_wait = Duration::from_secs(wait.as_secs().min(60));
+        self
+    }
+
+    /// The pause before asking again where the server neither waits nor says when to come back: 1 s unless set.
+    pub fn poll_interval(mut self, pause: Duration) -> Self {
+        self.poll_interval = pause;
+        self
+    }
+
+    /// Works until SIGTERM or SIGINT, then drains.
+    ///
+    /// # Errors
+    /// When the bus will never take its claims ([`Error::Auth`], [`Error::Refused`]), or the worker has no goal. Handlers that
+    /// run then run to their end first.
+    pub async fn run(self) -> Result<()> {
+        self.run_with(told(), told).await
+    }
+
+    /// Works until this ends, or until SIGTERM or SIGINT, whichever is first, then drains.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    ///
+    /// ```no_run
+    /// # async fn example(worker: intent_bus_client::Worker) -> intent_bus_client::Result<()> {
+    /// worker.run_or_until(tokio::time::sleep(std::time::Duration::from_secs(3600))).await
+    /// # }
+    /// ```
+    pub async fn run_or_until(self, stop: impl Future<Output = ()>) -> Result<()> {
+        let either = async {
+            tokio::select! {
+                () = stop => {}
+                () = told() => {}
+            }
+        };
+        self.run_with(either, told).await
+    }
+
+    /// Works until this ends, then drains.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    ///
+    /// ```no_run
+    /// # async fn example(worker: intent_bus_client::Worker) -> intent_bus_client::Result<()> {
+    /// worker.run_until(tokio::time::sleep(std::time::Duration::from_secs(3600))).await
+    /// # }
+    /// ```
+    pub async fn run_until(self, stop: impl Future<Output = ()>) -> Result<()> {
+        self.run_with(stop, std::future::pending).await
+    }
+
+    /// The second is listened to when the first has ended, and means haste.
+    async fn run_with<H: Future<Output = ()>>(
+        self,
+        stop: impl Future<Output = ()>,
+        hasten: impl FnOnce() -> H,
+    ) -> Result<()> {
+        let (stage, told) = watch::channel(Stage::Run);
+        let drain_timeout = self.drain_timeout;
+        let mut pollers = self.start(told)?;
+        let mut outcome = tokio::select! {
+            () = stop => Ok(()),
+            // None ends by itself but with an error, or because it has found nothing.
+            ended = first_to_fail(&mut pollers) => ended,
+        };
+        stage.send_replace(Stage::Drain);
+        tracing::debug!("draining");
+        let mut drained = std::pin::pin!(async {
+            let mut outcome = Ok(());
+            while let Some(ended) = pollers.join_next().await {
+                outcome = outcome.and(flat(Some(ended)));
+            }
+            outcome
+        });
+        let in_time = tokio::select! {
+            rest = &mut drained => Some(rest),
+            () = hasten() => None,
+            () = limit(drain_timeout) => None,
+        };
+        let rest = match in_time {
+            Some(rest) => rest,
+            None => {
+                stage.send_replace(Stage::Stop);
+                drained.await
+            }
+        };
+        outcome = outcome.and(rest);
+        outcome
+    }
+
+    fn start(self, stage: watch::Receiver<Stage>) -> Result<JoinSet<Result<()>>> {
+        if self.goals.is_empty() {
+            return Err(Error::config("The worker has no goal."));
+        }
+        let batches = Arc::new(AtomicBool::new(true));
+        let finisher = || Finisher::new(self.client.clone(), PATIENCE, Arc::clone(&batches));
+        let shared = Arc::new(Shared {
+            concurrency: self.concurrency,
+            goals: self.goals.len(),
+            slots: Arc::new(Semaphore::new(self.concurrency)),
+            fulfilled: finisher(),
+            failed: finisher(),
+            handler_timeout: self.handler_timeout,
+            poll_wait: self.poll_wait,
+            poll_interval: self.poll_interval,
+            until_empty: self.until_empty,
+            stage,
+            batches,
+            client: self.client.clone(),
+        });
+        let mut pollers = JoinSet::new();
+        for (goal, handler) in self.goals {
+            let mut claim = self.client.claim(goal).capabilities(self.capabilities.clone());
+            if let Some(namespace) = &self.namespace {
+                claim = claim.namespace(namespace);
+            }
+            if let Some(worker) = self.worker_id.clone().or_else(host_name) {
+                claim = claim.worker_id(worker);
+            }
+            if let Some(key) = &self.publisher {
+                claim = claim.publisher(key);
+            }
+            if self.own_only {
+                claim = claim.own();
+            }
+            pollers.spawn(poll::run(Arc::clone(&shared), claim, handler));
+        }
+        Ok(pollers)
+    }
+}
+
+/// Waits for the signals that end a worker.
+async fn told() {
+    if let Err(error) = signals::stop().await {
+        tracing::error!(%error, "signals cannot be listened to");
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Waits until one of them fails, or all are done.
+async fn first_to_fail(pollers: &mut JoinSet<Result<()>>) -> Result<()> {
+    while let Some(ended) = pollers.join_next().await {
+        flat(Some(ended))?;
+    }
+    Ok(())
+}
+
+fn flat(ended: Option<std::result::Result<Result<()>, tokio::task::JoinError>>) -> Result<()> {
+    match ended {
+        None => Ok(()),
+        Some(Ok(done)) => done,
+        Some(Err(error)) => Err(Error::config(format!("A part of the worker has broken: {error}"))),
+    }
+}
+
+async fn limit(limit: Option<Duration>) {
+    match limit {
+        Some(limit) => tokio::time::sleep(limit).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The name of this machine, as far as it can be a worker's.
+fn host_name() -> Option<String> {
+    #[cfg(unix)]
+    let name = rustix::system::uname().nodename().to_str().ok().map(ToOwned::to_owned);
+    #[cfg(not(unix))]
+    let name = std::env::var("COMPUTERNAME").ok();
+    name.filter(|name| intent_bus_protocol::names::is_label(name))
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker")
+            .field("client", &self.client)
+            .field("goals", &self.goals.iter().map(|(goal, _)| goal).collect::<Vec<_>>())
+            .field("namespace", &self.namespace)
+            .field("worker_id", &self.worker_id)
+            .field("capabilities", &self.capabilities)
+            .field("concurrency", &self.concurrency)
+            .finish_non_exhaustive()
+    }
+}
