@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use clap::Args;
-use intent_bus_client::{ClientBuilder, IntentClient};
+use intent_bus_client::{ClientBuilder, IntentClient, admin::Admin};
 
 use super::exit::{Exit, Failure};
 
@@ -43,7 +43,6 @@ impl Bus {
     }
 }
 
-/*T
 /// How operators come in.
 #[derive(Args)]
 pub(super) struct Operator {
@@ -67,4 +66,3 @@ impl Operator {
         Ok(bus.builder()?.build_admin(token)?)
     }
 }
-T*/

@@ -63,10 +63,6 @@ impl Failure {
         Self::new(Exit::Usage, message)
     }
 
-    /// What this means.
-    pub(super) fn exit(&self) -> Exit {
-        self.exit
-    }
 
     /// Says it on standard error, and gives the status to end with.
     pub(super) fn tell(&self, as_json: bool) -> ExitCode {

@@ -6,11 +6,11 @@
 
 mod bus;
 mod completions;
-//mod dead;
+mod dead;
 mod doctor;
 mod duration;
 mod exit;
-//mod keys;
+mod keys;
 mod listen;
 mod man;
 mod output;
@@ -47,12 +47,12 @@ pub enum Command {
     /// Sets a value for a while.
     #[command(after_help = EXIT_CODES)]
     Set(values::Set),
-//T     /// Makes, lists, rotates and revokes API keys. For operators.
-//T     #[command(after_help = EXIT_CODES)]
-//T     Keys(keys::Arguments),
-//T     /// Shows dead letters, and brings them back. For operators.
-//T     #[command(after_help = EXIT_CODES)]
-//T     Dead(dead::Arguments),
+    /// Makes, lists, rotates and revokes API keys. For operators.
+    #[command(after_help = EXIT_CODES)]
+    Keys(keys::Arguments),
+    /// Shows dead letters, and brings them back. For operators.
+    #[command(after_help = EXIT_CODES)]
+    Dead(dead::Arguments),
     /// Looks for what is wrong between this machine and the bus, and says what to do about it.
     #[command(after_help = EXIT_CODES)]
     Doctor(doctor::Arguments),
@@ -69,6 +69,7 @@ pub enum Command {
 #[must_use]
 pub fn run(command: Command, whole: fn() -> clap::Command) -> ExitCode {
     let json = command.speaks_json();
+    output::log();
     let done = match command {
         // Stays small: no runtime for the guard.
         Command::ListenGuard(arguments) => return listen::guard(&arguments),
@@ -93,8 +94,8 @@ fn on_a_runtime(command: Command) -> Result<Exit, Failure> {
             Command::Result(arguments) => result::run(arguments).await,
             Command::Get(arguments) => values::get(arguments).await,
             Command::Set(arguments) => values::set(arguments).await,
-//T             Command::Keys(arguments) => keys::run(arguments).await,
-//T             Command::Dead(arguments) => dead::run(arguments).await,
+            Command::Keys(arguments) => keys::run(arguments).await,
+            Command::Dead(arguments) => dead::run(arguments).await,
             Command::Doctor(arguments) => doctor::run(arguments).await,
             Command::Completions(_) | Command::Man(_) | Command::ListenGuard(_) => Ok(Exit::Done),
         }
@@ -111,8 +112,8 @@ impl Command {
             Self::Result(arguments) => arguments.bus.json,
             Self::Get(arguments) => arguments.bus.json,
             Self::Set(arguments) => arguments.bus.json,
-//T             Self::Keys(arguments) => arguments.bus.json,
-//T             Self::Dead(arguments) => arguments.bus.json,
+            Self::Keys(arguments) => arguments.bus.json,
+            Self::Dead(arguments) => arguments.bus.json,
             Self::Doctor(arguments) => arguments.bus.json,
             Self::Completions(_) | Self::Man(_) | Self::ListenGuard(_) => false,
         }

@@ -9,6 +9,8 @@ use std::{
 
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::{filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// Of what is well.
 pub(super) const GOOD: Style = AnsiColor::Green.on_default();
@@ -18,6 +20,19 @@ pub(super) const CAREFUL: Style = AnsiColor::Yellow.on_default();
 pub(super) const WRONG: Style = AnsiColor::Red.on_default().bold();
 /// Of the names of fields.
 pub(super) const NAME: Style = Style::new().dimmed();
+
+/// Sends what the client has to say to standard error: that others can read the key file, that claims fail. What becomes of
+/// each intent is told by `listen` itself.
+pub(super) fn log() {
+    let told = Targets::new()
+        .with_default(LevelFilter::WARN)
+        .with_target("intent_bus_client::worker", LevelFilter::INFO)
+        .with_target("intent_bus_client::worker::job", LevelFilter::ERROR);
+    // As `anstream` does it for all else.
+    let colour = anstream::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false).with_ansi(colour);
+    tracing_subscriber::registry().with(lines).with(told).init();
+}
 
 /// A line on standard output.
 pub(super) fn say(line: impl Display) -> io::Result<()> {

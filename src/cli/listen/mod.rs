@@ -13,7 +13,6 @@ use std::{ffi::OsString, sync::Arc, time::Duration};
 use clap::{ArgGroup, Args};
 use intent_bus_client::{Job, RawValue, Worker};
 use tokio::sync::Notify;
-use tracing_subscriber::{filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 
 pub(super) use self::guard::{Arguments as GuardArguments, NAME as GUARD, run as guard};
 use self::{job::Task, ledger::Ledger, program::Program};
@@ -95,7 +94,6 @@ pub(super) fn help() -> String {
 
 pub(super) async fn run(mut arguments: Arguments) -> Result<Exit, Failure> {
     keep_to_ourselves();
-    log();
     let by_shell = arguments.shell.is_some();
     if by_shell {
         output::complain(format_args!(
@@ -161,14 +159,4 @@ fn words(arguments: &mut Arguments) -> Vec<OsString> {
 fn keep_to_ourselves() {
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
-}
-
-/// What the client's worker has to say goes to standard error. What becomes of an intent is told by the ledger.
-fn log() {
-    use tracing::level_filters::LevelFilter;
-    let told = Targets::new()
-        .with_default(LevelFilter::WARN)
-        .with_target("intent_bus_client::worker::job", LevelFilter::ERROR);
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
-    tracing_subscriber::registry().with(lines).with(told).init();
 }

@@ -26,7 +26,7 @@ fn tell(text: &str) {
 }
 
 /// Asks again and again for what no signal tells.
-async fn until(what: &str, within: Duration, mut done: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, within: Duration, mut done: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + within;
     while !done().await {
         assert!(Instant::now() < deadline, "not within {within:?}: {what}");

@@ -296,7 +296,7 @@ impl Worker {
             ended = first_to_fail(&mut pollers) => ended,
         };
         stage.send_replace(Stage::Drain);
-        tracing::debug!("draining");
+        tracing::info!("draining: what runs may end, and nothing more is claimed");
         let mut drained = std::pin::pin!(async {
             let mut outcome = Ok(());
             while let Some(ended) = pollers.join_next().await {
