@@ -108,6 +108,8 @@ struct Bus {
 
 impl Load {
     pub(crate) fn start(url: &str) -> Self {
+        // reqwest comes here without one, as `intent-bus-client` wants it. From the second call on there is one.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().timeout(PATIENCE).build().expect("an HTTP client");
         let bus = Bus { http, url: url.to_owned() };
         let books = Arc::new(Books::default());
