@@ -108,7 +108,7 @@ struct Bus {
 
 impl Load {
     pub(crate) fn start(url: &str) -> Self {
-        // reqwest comes here without one, as `intent-bus-client` wants it. From the second call on there is one.
+        // The Rust client brings reqwest's TLS in, which wants a provider even for plain HTTP. Installed already: as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().timeout(PATIENCE).build().expect("an HTTP client");
         let bus = Bus { http, url: url.to_owned() };

@@ -5,7 +5,6 @@ use serde_json::json;
 
 use crate::support::{
     Answer, TestApp,
-    client::http,
     factory::{intent, intent_with},
 };
 
@@ -136,7 +135,7 @@ async fn methods_and_paths_that_strangers_make_up_do_not_become_labels() {
 async fn the_open_metrics_are_on_a_listener_of_their_own_if_at_all() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let app = TestApp::with(&[("BUS_METRICS_LISTEN", &port.to_string())]).await;
-    let http = http().build().unwrap();
+    let http = crate::support::http().build().unwrap();
     let get = async |path: &str| http.get(format!("http://{port}{path}")).send().await.unwrap();
     let answer = get("/metrics").await;
     assert_eq!(answer.status(), 200);

@@ -33,6 +33,7 @@ pub(crate) type Pending<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
 /// # let _ = intent;
 /// ```
 #[derive(Debug)]
+#[must_use = "nothing is published by this alone"]
 pub struct NewIntent {
     payload: serde_json::Result<Box<RawValue>>,
     fields: Fields,
@@ -64,56 +65,48 @@ struct Fields {
 macro_rules! setters {
     ($($path:ident).+) => {
         /// The namespace: up to 64 of `A-Z a-z 0-9 _ . -`. That of the client unless set, and else `default`.
-        #[must_use]
         pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
             self.$($path).+.namespace = Some(namespace.into());
             self
         }
 
         /// 0 to 1000; the higher is claimed first. 100 unless set.
-        #[must_use]
         pub fn priority(mut self, priority: u32) -> Self {
             self.$($path).+.priority = Some(priority);
             self
         }
 
         /// Not to be claimed before so long, a year at most.
-        #[must_use]
         pub fn delay(mut self, delay: Duration) -> Self {
             self.$($path).+.delay = Some(delay.as_secs_f64());
             self
         }
 
         /// Lets every worker with a key claim it, whosever key that is. Nothing secret belongs into its payload.
-        #[must_use]
         pub fn public(mut self) -> Self {
             self.$($path).+.visibility = Some("public");
             self
         }
 
         /// The only worker that may claim it.
-        #[must_use]
         pub fn target_worker(mut self, worker: impl Into<String>) -> Self {
             self.$($path).+.target_worker = Some(worker.into());
             self
         }
 
         /// What a worker must be able to do to claim it.
-        #[must_use]
         pub fn required_capability(mut self, capability: impl Into<String>) -> Self {
             self.$($path).+.required_capability = Some(capability.into());
             self
         }
 
         /// How often it may be claimed before it is dead: 1 to 20, 3 unless set.
-        #[must_use]
         pub fn max_attempts(mut self, attempts: u32) -> Self {
             self.$($path).+.max_attempts = Some(attempts);
             self
         }
 
         /// The base of the pause before attempt n + 1, which is this × 2ⁿ: 1 s to an hour, 5 s unless set.
-        #[must_use]
         pub fn backoff_base(mut self, base: Duration) -> Self {
             self.$($path).+.backoff_base = Some(base.as_secs_f64());
             self

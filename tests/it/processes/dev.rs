@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{tell, until};
-use crate::support::{Client, client::http, factory::intent};
+use crate::support::{Client, factory::intent};
 
 /// For anything that a test waits for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -79,7 +79,7 @@ impl Dev {
     }
 
     fn client(&self) -> Client {
-        let http = http().build().expect("an HTTP client");
+        let http = crate::support::http().build().expect("an HTTP client");
         Client::new(http, self.exported("BUS").to_owned()).key(self.exported("INTENT_API_KEY"))
     }
 

@@ -8,7 +8,7 @@ use intent_bus::{
 };
 use tokio::sync::oneshot;
 
-use super::{Client, TestDb, client::http};
+use super::{Client, TestDb};
 
 /// The root key.
 pub(crate) const ROOT: &str = "root-key-0f8e7d6c5b4a39281706f5e4d3c2b1a0";
@@ -81,7 +81,7 @@ impl TestApp {
             });
         });
         let address = address.await.expect("the bus did not start");
-        let http = http().build().expect("an HTTP client");
+        let http = super::http().build().expect("an HTTP client");
         Self { address, http, stop: Some(stop), db }
     }
 

@@ -8,14 +8,6 @@ use intent_bus_protocol::signature::{SignedParts, sign};
 use reqwest::{Method, header::HeaderMap};
 use serde_json::{Value, json};
 
-/// The beginnings of an HTTP client. reqwest comes here without a provider of cryptography, as `intent-bus-client` wants it: each
-/// program names its own.
-pub(crate) fn http() -> reqwest::ClientBuilder {
-    // From the second call on there is one.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder()
-}
-
 /// Who asks, and how: with which key, signed or not, declaring which version.
 #[derive(Clone)]
 pub(crate) struct Client {
@@ -67,7 +59,7 @@ impl Client {
 
     /// The same, showing redirects instead of going where they lead.
     pub(crate) fn not_following(&self) -> Self {
-        let http = http().redirect(reqwest::redirect::Policy::none()).build();
+        let http = super::http().redirect(reqwest::redirect::Policy::none()).build();
         Self { http: http.expect("an HTTP client"), ..self.clone() }
     }
 

@@ -8,7 +8,19 @@ pub(crate) mod factory;
 pub(crate) mod postgres;
 pub(crate) mod process;
 
+use std::sync::Once;
+
 pub(crate) use app::TestApp;
 pub(crate) use client::{Answer, Claim, Client};
 pub(crate) use collector::Collector;
 pub(crate) use postgres::TestDb;
+
+/// An HTTP client to be made. The Rust client brings reqwest's TLS in, which wants a provider of cryptography even for plain HTTP.
+pub(crate) fn http() -> reqwest::ClientBuilder {
+    static PROVIDER: Once = Once::new();
+    PROVIDER.call_once(|| {
+        // Installed already: as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
+    reqwest::Client::builder()
+}

@@ -15,7 +15,6 @@ use serde_json::Value;
 use super::{
     Client, TestDb,
     app::{ADMIN, ROOT, environment},
-    client::http,
 };
 
 /// How long a line of the log may take to come.
@@ -68,7 +67,7 @@ impl Replica {
             thread::spawn(move || for_complaints.copy(complaints)),
         ];
         let address = log.wait("listening")["listen"].as_str().and_then(|text| text.parse().ok()).expect("an address");
-        let http = http().build().expect("an HTTP client");
+        let http = super::http().build().expect("an HTTP client");
         Self { address, child, log, readers, http }
     }
 

@@ -118,11 +118,10 @@ impl Finisher {
     async fn one_by_one(&self, finishes: Vec<Finish>) -> Vec<Result<Done>> {
         let sent = finishes.into_iter().map(|finish| {
             let (client, policy) = (self.client.clone(), self.policy.clone());
-            let task = tokio::spawn(async move {
+            tokio::spawn(async move {
                 let unsure = Some(Error::protocol("the answer to many finishes was lost"));
                 client.finish_after(&finish, &policy, unsure).await
-            });
-            task
+            })
         });
         let mut done = Vec::new();
         for task in sent.collect::<Vec<_>>() {

@@ -29,6 +29,8 @@ use crate::{
 
 /// After an extension that failed, the next one comes after this part of the lease.
 const AGAIN: u32 = 8;
+/// How long a worker that makes haste tries to tell what it has.
+const HASTE: Duration = Duration::from_secs(5);
 
 /// Runs a claimed intent to its end. The slot is free again as soon as the handler has ended.
 pub(super) async fn run(shared: Arc<Shared>, handler: Arc<dyn Handle>, claimed: Claimed, slot: OwnedSemaphorePermit) {
@@ -57,10 +59,23 @@ pub(super) async fn run(shared: Arc<Shared>, handler: Arc<dyn Handle>, claimed: 
             return tracing::warn!("the lease is lost; the handler was dropped");
         };
         let finish = Finish { traceparent, ..Finish::new(&claimed, end) };
-        tell(&finish.end.clone(), shared.finisher(&finish.end).finish(finish).await);
+        let failure = match &finish.end {
+            End::Failed { error } => Some(error.clone()),
+            End::Fulfilled { .. } => None,
+        };
+        tokio::select! {
+            done = shared.finisher(&finish.end).finish(finish) => tell(failure.as_deref(), done),
+            () = out_of_time(&shared) => tracing::error!("the worker was stopped before the end was told"),
+        }
     }
     .instrument(span)
     .await;
+}
+
+/// A worker that is told to make haste does not wait for a bus that is away.
+async fn out_of_time(shared: &Shared) {
+    shared.reached(Stage::Stop).await;
+    sleep(HASTE).await;
 }
 
 fn span(claimed: &Claimed, trace: Option<&Trace>) -> tracing::Span {
@@ -74,18 +89,18 @@ fn span(claimed: &Claimed, trace: Option<&Trace>) -> tracing::Span {
         messaging.message.id = claimed.id(),
         intent_bus.namespace = claimed.namespace(),
         intent_bus.attempt = claimed.attempt(),
-        trace_id = trace.map(|trace| trace.trace_id.as_str()),
-        parent_id = trace.map(|trace| trace.parent_id.as_str()),
-        span_id = trace.map(|trace| trace.span_id.as_str()),
+        trace_id = trace.map(|trace| trace.id.as_str()),
+        parent_id = trace.map(|trace| trace.parent.as_str()),
+        span_id = trace.map(|trace| trace.span.as_str()),
     )
 }
 
-fn tell(end: &End, done: Result<Done, Error>) {
-    match (end, done) {
-        (_, Err(Error::LeaseLost { .. })) => tracing::warn!("the lease was lost before the end was told"),
-        (_, Err(error)) => tracing::error!(%error, "what became of the intent is not known"),
-        (End::Failed { error }, Ok(Done::Failed(failed))) => tracing::warn!(?failed, %error, "failed"),
-        (_, Ok(_)) => tracing::debug!("fulfilled"),
+fn tell(failure: Option<&str>, done: Result<Done, Error>) {
+    match done {
+        Err(Error::LeaseLost { .. }) => tracing::warn!("the lease was lost before the end was told"),
+        Err(error) => tracing::error!(%error, "what became of the intent is not known"),
+        Ok(Done::Failed(failed)) => tracing::warn!(?failed, error = failure, "failed"),
+        Ok(Done::Fulfilled) => tracing::debug!("fulfilled"),
     }
 }
 

@@ -62,7 +62,7 @@ pub struct Worker {
     client: IntentClient,
     goals: Vec<(String, Arc<dyn Handle>)>,
     namespace: Option<String>,
-    worker_id: Option<String>,
+    id: Option<String>,
     capabilities: Vec<String>,
     publisher: Option<String>,
     own_only: bool,
@@ -126,7 +126,7 @@ impl Worker {
             client,
             goals: Vec::new(),
             namespace: None,
-            worker_id: None,
+            id: None,
             capabilities: Vec::new(),
             publisher: None,
             own_only: false,
@@ -172,7 +172,7 @@ impl Worker {
 
     /// Who this worker is, for intents that are meant for it, and for operators. The name of the host unless set, if there is one.
     pub fn worker_id(mut self, worker: impl Into<String>) -> Self {
-        self.worker_id = Some(worker.into());
+        self.id = Some(worker.into());
         self
     }
 
@@ -290,7 +290,7 @@ impl Worker {
         let (stage, told) = watch::channel(Stage::Run);
         let drain_timeout = self.drain_timeout;
         let mut pollers = self.start(told)?;
-        let mut outcome = tokio::select! {
+        let outcome = tokio::select! {
             () = stop => Ok(()),
             // None ends by itself but with an error, or because it has found nothing.
             ended = first_to_fail(&mut pollers) => ended,
@@ -309,15 +309,14 @@ impl Worker {
             () = hasten() => None,
             () = limit(drain_timeout) => None,
         };
+        if in_time.is_none() {
+            stage.send_replace(Stage::Stop);
+        }
         let rest = match in_time {
             Some(rest) => rest,
-            None => {
-                stage.send_replace(Stage::Stop);
-                drained.await
-            }
+            None => drained.await,
         };
-        outcome = outcome.and(rest);
-        outcome
+        outcome.and(rest)
     }
 
     fn start(self, stage: watch::Receiver<Stage>) -> Result<JoinSet<Result<()>>> {
@@ -346,7 +345,7 @@ impl Worker {
             if let Some(namespace) = &self.namespace {
                 claim = claim.namespace(namespace);
             }
-            if let Some(worker) = self.worker_id.clone().or_else(host_name) {
+            if let Some(worker) = self.id.clone().or_else(host_name) {
                 claim = claim.worker_id(worker);
             }
             if let Some(key) = &self.publisher {
@@ -407,7 +406,7 @@ impl fmt::Debug for Worker {
             .field("client", &self.client)
             .field("goals", &self.goals.iter().map(|(goal, _)| goal).collect::<Vec<_>>())
             .field("namespace", &self.namespace)
-            .field("worker_id", &self.worker_id)
+            .field("id", &self.id)
             .field("capabilities", &self.capabilities)
             .field("concurrency", &self.concurrency)
             .finish_non_exhaustive()

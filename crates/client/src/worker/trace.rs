@@ -11,9 +11,9 @@ tokio::task_local! {
 /// A span of ours within somebody else's trace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Trace {
-    pub(crate) trace_id: String,
-    pub(crate) parent_id: String,
-    pub(crate) span_id: String,
+    pub(crate) id: String,
+    pub(crate) parent: String,
+    pub(crate) span: String,
     flags: String,
 }
 
@@ -27,16 +27,16 @@ impl Trace {
             && [(trace_id, 32), (parent_id, 16), (flags, 2)].iter().all(|(part, length)| is_hex(part, *length))
             && [trace_id, parent_id].iter().all(|id| id.bytes().any(|digit| digit != b'0'));
         good.then(|| {
-            let mut span_id = String::with_capacity(16);
+            let mut span = String::with_capacity(16);
             // An id of zeros only stands for none.
-            let _ = write!(span_id, "{:016x}", fastrand::u64(1..));
-            Self { trace_id: trace_id.to_owned(), parent_id: parent_id.to_owned(), span_id, flags: flags.to_owned() }
+            let _ = write!(span, "{:016x}", fastrand::u64(1..));
+            Self { id: trace_id.to_owned(), parent: parent_id.to_owned(), span, flags: flags.to_owned() }
         })
     }
 
     /// What requests of this span carry.
     pub(crate) fn traceparent(&self) -> String {
-        format!("00-{}-{}-{}", self.trace_id, self.span_id, self.flags)
+        format!("00-{}-{}-{}", self.id, self.span, self.flags)
     }
 }
 
@@ -64,9 +64,9 @@ mod tests {
     #[test]
     fn the_work_is_a_span_of_its_own_in_the_trace_of_the_publication() {
         let trace = Trace::below(PUBLISHED).unwrap();
-        assert_eq!(trace.parent_id, "00f067aa0ba902b7");
-        assert_ne!(trace.span_id, trace.parent_id);
-        assert_eq!(trace.traceparent(), format!("00-4bf92f3577b34da6a3ce929d0e0e4736-{}-01", trace.span_id));
+        assert_eq!(trace.parent, "00f067aa0ba902b7");
+        assert_ne!(trace.span, trace.parent);
+        assert_eq!(trace.traceparent(), format!("00-4bf92f3577b34da6a3ce929d0e0e4736-{}-01", trace.span));
         assert!(Trace::below(&trace.traceparent()).is_some(), "which can be continued in turn");
     }
 
