@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 #[cfg(feature = "cli")]
 use clap::CommandFactory;
+use clap::Parser;
 #[cfg(feature = "cli")]
 use intent_bus::cli;
 #[cfg(feature = "server")]

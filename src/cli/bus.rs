@@ -14,13 +14,13 @@ const ADMIN_TOKEN: &str = "INTENT_ADMIN_TOKEN";
 #[derive(Args)]
 pub(super) struct Bus {
     /// The address of the bus, such as <https://bus.example>.
-    #[arg(long, env = "INTENT_BUS_URL", value_name = "URL")]
+    #[arg(long, global = true, env = "INTENT_BUS_URL", value_name = "URL")]
     pub(super) url: Option<String>,
     /// A file with the API key. Without it the key is that of `INTENT_API_KEY`, or of the file `~/.apikey`.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub(super) key_file: Option<PathBuf>,
     /// Print JSON.
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub(super) json: bool,
 }
 
@@ -33,9 +33,8 @@ impl Bus {
         let Some(url) = &self.url else {
             return Err(Failure::usage("Where is the bus? Say it by --url URL or INTENT_BUS_URL."));
         };
-        let builder = IntentClient::builder()
-            .base_url(url)
-            .user_agent(concat!("intent-bus/", env!("CARGO_PKG_VERSION")));
+        let builder =
+            IntentClient::builder().base_url(url).user_agent(concat!("intent-bus/", env!("CARGO_PKG_VERSION")));
         Ok(match &self.key_file {
             Some(file) => builder.key_file(file),
             None => builder,
@@ -47,7 +46,7 @@ impl Bus {
 #[derive(Args)]
 pub(super) struct Operator {
     /// A file with the token of operators (`BUS_ADMIN_SECRET` of the bus). Without it: that of `INTENT_ADMIN_TOKEN`.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     admin_token_file: Option<PathBuf>,
 }
 

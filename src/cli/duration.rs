@@ -13,7 +13,8 @@ pub(super) fn parse(text: &str) -> Result<Duration, String> {
         "d" => 86_400.0,
         other => return Err(format!("{other:?} is no unit; it is one of ms, s, m, h and d")),
     };
-    let number: f64 = digits.parse().map_err(|_| "a span of time is a number and a unit, such as 1.5s or 10m".to_owned())?;
+    let number: f64 =
+        digits.parse().map_err(|_| "a span of time is a number and a unit, such as 1.5s or 10m".to_owned())?;
     Duration::try_from_secs_f64(number * unit).map_err(|error| error.to_string())
 }
 

@@ -63,7 +63,6 @@ impl Failure {
         Self::new(Exit::Usage, message)
     }
 
-
     /// Says it on standard error, and gives the status to end with.
     pub(super) fn tell(&self, as_json: bool) -> ExitCode {
         if as_json {

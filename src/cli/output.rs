@@ -94,7 +94,10 @@ pub(super) fn printable(text: &str) -> String {
 
 /// Unix seconds as people write a moment, in UTC.
 pub(super) fn moment(seconds: f64) -> String {
-    #[allow(clippy::cast_possible_truncation, reason = "a fraction of a second is not shown; what is too large is refused")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "a fraction of a second is not shown; what is too large is refused"
+    )]
     let whole = jiff::Timestamp::from_second(seconds as i64);
     whole.map_or_else(|_| seconds.to_string(), |moment| moment.to_string())
 }

@@ -71,7 +71,8 @@ fn print(result: &IntentResult, json: bool) -> Result<Exit, Failure> {
         Exit::Done => {
             if let Some(raw) = &result.result {
                 // A text with a lone surrogate is no Rust string; it is shown as its JSON.
-                let text = (result.result_type.as_deref() == Some("text")).then(|| serde_json::from_str(raw.get()).ok());
+                let text =
+                    (result.result_type.as_deref() == Some("text")).then(|| serde_json::from_str(raw.get()).ok());
                 let text: Option<String> = text.flatten();
                 output::bytes(text.as_deref().unwrap_or(raw.get()).as_bytes())?;
             }

@@ -158,7 +158,8 @@ fn clock(healths: &[Asked]) -> Finding {
     // An answer that took its time says less of the clock.
     let off = (ahead.abs() - took.as_secs_f64() / 2.0).max(0.0);
     let message = format!("{:.1} s {direction} the bus", ahead.abs());
-    let advice = "Set this machine's clock, by `timedatectl set-ntp true` for one. If it is right, that of the bus is wrong.";
+    let advice =
+        "Set this machine's clock, by `timedatectl set-ntp true` for one. If it is right, that of the bus is wrong.";
     if off > SKEW.1 {
         let message = format!("{message}: what is signed by it is refused, since it may be off by {:.0} s", SKEW.1);
         return Finding::bad("clock", Exit::Denied, message, advice);
@@ -231,18 +232,16 @@ mod tests {
         for url in ["http://127.0.0.1:5000", "http://localhost", "http://[::1]:5000/", "https://bus.example"] {
             assert_eq!(encryption(url).state, State::Good, "{url}");
         }
-        for url in ["http://10.0.0.7:5000", "http://localhost.example", "http://127.0.0.1.example:1", "http://[fe80::1]"] {
+        for url in
+            ["http://10.0.0.7:5000", "http://localhost.example", "http://127.0.0.1.example:1", "http://[fe80::1]"]
+        {
             assert_eq!(encryption(url).state, State::Careful, "{url}");
         }
     }
 
     #[test]
     fn a_clock_is_judged_by_what_the_quickest_answer_says() {
-        let asked = |ahead, took| Asked {
-            health: Health::default(),
-            took: Duration::from_secs_f64(took),
-            ahead,
-        };
+        let asked = |ahead, took| Asked { health: Health::default(), took: Duration::from_secs_f64(took), ahead };
         let judged = |ahead, took| clock(&[asked(Some(1000.0), 9.0), asked(ahead, took)]).state;
         assert_eq!(judged(Some(0.2), 0.1), State::Good);
         assert_eq!(judged(Some(-31.0), 0.1), State::Careful);

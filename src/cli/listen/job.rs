@@ -67,7 +67,9 @@ async fn known_to_be_private(job: &Job<Box<RawValue>>) -> Result<(), String> {
     match job.client().status(job.id()).await {
         Ok(status) if status.visibility.as_deref() == Some("private") => Ok(()),
         Ok(_) => Err("This worker runs a shell, and takes no public intents.".to_owned()),
-        Err(error) => Err(format!("This worker runs a shell, and could not find out whether the intent is private: {error}")),
+        Err(error) => {
+            Err(format!("This worker runs a shell, and could not find out whether the intent is private: {error}"))
+        }
     }
 }
 

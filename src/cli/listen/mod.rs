@@ -113,9 +113,8 @@ pub(super) async fn run(mut arguments: Arguments) -> Result<Exit, Failure> {
         ledger: Ledger::new(arguments.bus.json, arguments.verbose),
         begun: Notify::new(),
     });
-    let mut worker = Worker::new(client)
-        .concurrency(usize::from(arguments.concurrency))
-        .capabilities(arguments.capability);
+    let mut worker =
+        Worker::new(client).concurrency(usize::from(arguments.concurrency)).capabilities(arguments.capability);
     if by_shell || arguments.own {
         worker = worker.own_only();
     }

@@ -34,7 +34,8 @@ async fn a_payload_is_data_whatever_it_holds() {
         let body = format!(r#"{{"goal":"echo $(touch pwned) '\"","payload":{payload}}}"#);
         ids.push(root.published(body).await);
     }
-    let ran = cli.run(&["listen", "echo $(touch pwned) '\"", "--drain", "--max-output", "300000", "--exec", "cat"]).await;
+    let ran =
+        cli.run(&["listen", "echo $(touch pwned) '\"", "--drain", "--max-output", "300000", "--exec", "cat"]).await;
     ran.expect(0);
     for (id, payload) in ids.iter().zip(payloads) {
         let answer = root.result(id).await;
@@ -57,12 +58,19 @@ async fn a_program_learns_whose_intent_it_is_and_no_secret() {
     finish(command.spawn().expect("the binary starts")).await.expect(0);
     let result = result(&root, &id).await;
     let variables: Vec<&str> = result["result"].as_str().expect("text").split('\0').collect();
-    for expected in
-        [&format!("INTENT_ID={id}"), "INTENT_GOAL=who\n$(date)", "INTENT_NAMESPACE=images", "INTENT_ATTEMPT=1", "COLOUR=blue"]
-    {
+    for expected in [
+        &format!("INTENT_ID={id}"),
+        "INTENT_GOAL=who\n$(date)",
+        "INTENT_NAMESPACE=images",
+        "INTENT_ATTEMPT=1",
+        "COLOUR=blue",
+    ] {
         assert!(variables.contains(&expected), "{expected}: {variables:?}");
     }
-    assert!(!variables.iter().any(|variable| variable.contains("s3cr3t") || variable.contains(&cli.key)), "{variables:?}");
+    assert!(
+        !variables.iter().any(|variable| variable.contains("s3cr3t") || variable.contains(&cli.key)),
+        "{variables:?}"
+    );
 }
 
 #[tokio::test]
@@ -95,7 +103,10 @@ async fn a_program_that_fails_says_why_and_is_tried_again() {
     ran.expect(6);
     assert!(ran.complaint.contains(&format!("{id} g failed in ")), "{}", ran.complaint);
     let status = root.status(&id).await.expect(200);
-    assert_eq!((&status["status"], &status["last_error"]), (&json!("open"), &json!("exit status: 3: {\"n\":1}no such file")));
+    assert_eq!(
+        (&status["status"], &status["last_error"]),
+        (&json!("open"), &json!("exit status: 3: {\"n\":1}no such file"))
+    );
     app.db.make_due(&id).await;
     cli.run(&["listen", "g", "--once", "--exec", "no-such-program"]).await.expect(6);
     let status = root.status(&id).await.expect(200);
@@ -109,7 +120,8 @@ async fn every_run_is_told_in_json_if_asked() {
     let app = TestApp::spawn().await;
     let (cli, root) = (Cli::of(&app), app.root());
     let ids = root.published_many(&[intent_with("g", json!({"priority": 2})), intent("g"), intent("g")]).await;
-    let ran = cli.run(&["listen", "g", "--json", "--drain", "--exec", "sh", "-c", "test ! -e first && touch first"]).await;
+    let ran =
+        cli.run(&["listen", "g", "--json", "--drain", "--exec", "sh", "-c", "test ! -e first && touch first"]).await;
     ran.expect(6);
     let told: Vec<Value> = ran.out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(told.len(), 3, "{told:?}");
@@ -125,7 +137,7 @@ async fn one_intent_is_all_that_is_taken_if_so_asked() {
     root.published_many(&[intent("a"), intent("a"), intent("b")]).await;
     cli.run(&["listen", "a", "b", "--once", "--exec", "true"]).await.expect(0);
     assert_eq!(app.db.count("finished").await, 1);
-    assert_eq!(app.db.count("intents WHERE attempts > 0").await, 0, "nothing else was claimed");
+    assert_eq!(app.db.count("intents WHERE claim_attempts > 0").await, 0, "nothing else was claimed");
     cli.run(&["listen", "a", "b", "--drain", "--exec", "true"]).await.expect(0);
     assert_eq!(app.db.count("finished").await, 3);
 }
@@ -176,7 +188,7 @@ async fn a_worker_that_is_told_to_stop_ends_its_work_and_takes_no_more() {
     cli.put("go", "");
     finish(worker).await.expect(0);
     assert_eq!(result(&root, &first).await["result"], "done");
-    assert_eq!(app.db.count("intents WHERE attempts > 0").await, 0, "nothing else was claimed");
+    assert_eq!(app.db.count("intents WHERE claim_attempts > 0").await, 0, "nothing else was claimed");
 }
 
 #[tokio::test]

@@ -1,9 +1,10 @@
 //! Nothing that a worker has started outlives what it was started for, whatever ends it.
 
-use std::{fs, time::Duration};
+use std::fs;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
+use tokio::io::{AsyncBufReadExt, BufReader};
 
 use super::{Cli, PATIENCE, finish, signal};
 use crate::{
@@ -57,12 +58,12 @@ async fn a_run_that_takes_too_long_is_ended_with_all_that_it_has_started() {
 }
 
 #[tokio::test]
-async fn a_program_may_clean_up_when_its_time_is_over() {
+async fn a_program_that_is_ended_may_clean_up() {
     let app = TestApp::spawn().await;
     let (cli, root) = (Cli::of(&app), app.root());
     publish(&root).await;
-    let program = "trap 'echo clean > cleaned; exit 1' TERM; while :; do sleep 0.05; done";
-    let arguments = ["listen", "g", "--once", "--timeout", "200ms", "--grace", "30s", "--exec", "sh", "-c", program];
+    let program = "trap 'echo clean > cleaned; exit 1' TERM; printf 'too much'; while :; do sleep 0.05; done";
+    let arguments = ["listen", "g", "--once", "--max-output", "1", "--grace", "30s", "--exec", "sh", "-c", program];
     cli.run(&arguments).await.expect(6);
     assert!(cli.has("cleaned"));
 }
@@ -116,11 +117,12 @@ async fn a_second_signal_ends_the_work_at_once() {
     let app = TestApp::spawn().await;
     let (cli, root) = (Cli::of(&app), app.root());
     let id = publish(&root).await;
-    let worker = cli.start(&["listen", "g", "--grace", "50ms", "--exec", "sh", "-c", FAMILY]);
+    let mut worker = cli.start(&["listen", "g", "--grace", "50ms", "--exec", "sh", "-c", FAMILY]);
     let family = family(&cli).await;
     signal(&worker, Signal::TERM);
-    // The first is heard when it takes no more: then an intent that comes is left alone.
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    // Two that come together would be heard as one.
+    let mut lines = BufReader::new(worker.stderr.take().expect("what it says")).lines();
+    while !lines.next_line().await.expect("a line").expect("that it drains").contains("draining") {}
     signal(&worker, Signal::TERM);
     finish(worker).await.expect(0);
     gone(&family).await;
