@@ -6,6 +6,7 @@ mod orphans;
 mod publish;
 mod shell;
 mod values;
+mod workers;
 
 use std::{
     fs,

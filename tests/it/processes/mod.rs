@@ -10,7 +10,7 @@ mod hostile;
 mod outage;
 mod pooled;
 mod proxy;
-mod python;
+pub(crate) mod python;
 mod wire;
 
 use std::{
@@ -21,7 +21,7 @@ use std::{
 use crate::support::process::Replica;
 
 /// Says a figure on the terminal, in a run that passes too: libtest keeps back only what the print macros write.
-fn tell(text: &str) {
+pub(crate) fn tell(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
