@@ -122,7 +122,7 @@ async fn a_second_signal_ends_the_work_at_once() {
     signal(&worker, Signal::TERM);
     // Two that come together would be heard as one.
     let mut lines = BufReader::new(worker.stderr.take().expect("what it says")).lines();
-    while !lines.next_line().await.expect("a line").expect("that it drains").contains("draining") {}
+    while !lines.next_line().await.expect("a line").expect("that it stops").contains("told to stop") {}
     signal(&worker, Signal::TERM);
     finish(worker).await.expect(0);
     gone(&family).await;

@@ -244,7 +244,7 @@ impl Worker {
     /// When the bus will never take its claims ([`Error::Auth`], [`Error::Refused`]), or the worker has no goal. Handlers that
     /// run then run to their end first.
     pub async fn run(self) -> Result<()> {
-        self.run_with(told(), told).await
+        self.run_with(first_told(), told).await
     }
 
     /// Works until this ends, or until SIGTERM or SIGINT, whichever is first, then drains.
@@ -261,7 +261,7 @@ impl Worker {
         let either = async {
             tokio::select! {
                 () = stop => {}
-                () = told() => {}
+                () = first_told() => {}
             }
         };
         self.run_with(either, told).await
@@ -296,7 +296,7 @@ impl Worker {
             ended = first_to_fail(&mut pollers) => ended,
         };
         stage.send_replace(Stage::Drain);
-        tracing::info!("draining: what runs may end, and nothing more is claimed");
+        tracing::debug!("draining");
         let mut drained = std::pin::pin!(async {
             let mut outcome = Ok(());
             while let Some(ended) = pollers.join_next().await {
@@ -358,6 +358,12 @@ impl Worker {
         }
         Ok(pollers)
     }
+}
+
+/// As [`told`], and says what that means.
+async fn first_told() {
+    told().await;
+    tracing::info!("told to stop: what runs may come to its end, and nothing more is claimed; told once more, it is dropped");
 }
 
 /// Waits for the signals that end a worker.
