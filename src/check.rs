@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use crate::{
     bench::{
         connection::{Answer, Connection, Endpoint},
-        operations::{Requests, Target, random_hex, refusal},
+        operations::{Requests, random_hex, refusal, target_of},
     },
     config,
     error::{Error, Result},
@@ -163,8 +163,8 @@ impl Bus {
     ) -> Result<T> {
         let step = format!("{method} {target}");
         let body = body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string()));
-        let target = Target::new(target.to_owned())?;
-        let request = self.requests.request(method, &self.connection.endpoint.authority, &target, body)?;
+        let target = target_of(target.to_owned())?;
+        let request = self.requests.request(method, &self.connection.endpoint.authority, &target, body);
         let answer: Answer = self
             .connection
             .send(request)

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use super::{
     Plan,
     client::Client,
-    operations::{Subject, Target, outcomes},
+    operations::{Subject, outcomes, target_of},
     stats::{Operation, Stats},
 };
 use crate::error::{Error, Result};
@@ -25,7 +25,7 @@ pub(super) async fn publish(plan: &Plan, stats: &Rc<Stats>, subject: &Rc<Subject
     // The first request tells whether there are batches.
     let mut first = plan.client(0, stats).await?;
     let body: Bytes = subject.intents(next(count)).into();
-    let answer = first.call_if_there(Operation::Publish, &Target::new("/intents".to_owned())?, &body).await?;
+    let answer = first.call_if_there(Operation::Publish, &target_of("/intents".to_owned())?, &body).await?;
     let batches = answer.is_some();
     if let Some(answer) = answer {
         left.set(count.saturating_sub(taken(&answer.body)?));
@@ -47,7 +47,7 @@ fn next(left: u64) -> u32 {
 }
 
 async fn fill(mut client: Client, left: Rc<Cell<u64>>, subject: Rc<Subject>, batches: bool) -> Result<()> {
-    let target = Target::new(if batches { "/intents" } else { "/intent" }.to_owned())?;
+    let target = target_of(if batches { "/intents" } else { "/intent" }.to_owned())?;
     let full: Bytes = if batches { subject.intents(BATCH) } else { subject.intent() }.into();
     while left.get() > 0 {
         let count = if batches { next(left.get()) } else { 1 };

@@ -41,7 +41,7 @@ impl Client {
     /// When the server will never take such a request: a wrong key, an endpoint that it does not have.
     pub(super) async fn call(&mut self, operation: Operation, target: &Target, body: &Bytes) -> Result<Option<Answer>> {
         loop {
-            let request = self.requests.post(&self.connection.endpoint.authority, target, body.clone())?;
+            let request = self.requests.post(&self.connection.endpoint.authority, target, body.clone());
             let Ok(answer) = self.connection.send(request).await else {
                 self.stats.failed(operation, "connection", 1);
                 sleep(PAUSE_AFTER_ERROR).await;
@@ -73,7 +73,7 @@ impl Client {
         target: &Target,
         body: &Bytes,
     ) -> Result<Option<Answer>> {
-        let request = self.requests.post(&self.connection.endpoint.authority, target, body.clone())?;
+        let request = self.requests.post(&self.connection.endpoint.authority, target, body.clone());
         match self.connection.send(request).await {
             Ok(answer) if matches!(answer.status.as_u16(), 404 | 405) => Ok(None),
             Ok(answer) if answer.status.is_success() => Ok(Some(answer)),

@@ -30,7 +30,7 @@ use tokio::{runtime, task::LocalSet};
 use self::{
     client::Client,
     connection::Endpoint,
-    operations::{Requests, Subject, Target, random_hex},
+    operations::{Requests, Subject, Target, random_hex, target_of},
     report::Report,
     stats::{Stats, cpu_time},
 };
@@ -205,10 +205,10 @@ impl Messages {
     fn new(subject: Subject, batch: u32, wait: u32) -> Result<Self> {
         let single = batch == 1;
         Ok(Self {
-            publish: Target::new(if single { "/intent" } else { "/intents" }.to_owned())?,
+            publish: target_of(if single { "/intent" } else { "/intents" }.to_owned())?,
             intents: if single { subject.intent() } else { subject.intents(batch) }.into(),
             claim: Rc::new(subject.claim((!single).then_some(batch), wait)?),
-            fulfill: Target::new("/fulfill".to_owned())?,
+            fulfill: target_of("/fulfill".to_owned())?,
             wait: Duration::from_secs(wait.into()),
             batch,
             subject,

@@ -1,74 +1,39 @@
-//! The requests and what their answers say: targets, bodies, headers and signatures. Nothing is sent from here.
-//!
-//! What is the same in every request is made once. A request costs a signature and a handful of small buffers.
+//! The requests and what their answers say: targets, bodies and headers. Nothing is sent from here. They are signed as any client
+//! of this bus signs them.
 
-use std::{
-    cell::{Cell, RefCell},
-    fmt::Write,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::fmt::Write;
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
-    Method, Request, Uri,
-    header::{HOST, HeaderName, HeaderValue},
+    Method, Request,
+    header::{HOST, HeaderValue},
 };
-use intent_bus_protocol::{
-    headers,
-    signature::{SignedParts, sign},
-};
+pub(crate) use intent_bus_client::signing::Target;
+use intent_bus_client::signing::{self, Signer, encoded};
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
 
-const API_KEY: HeaderName = HeaderName::from_static(headers::API_KEY);
-const TIMESTAMP: HeaderName = HeaderName::from_static(headers::TIMESTAMP);
-const NONCE: HeaderName = HeaderName::from_static(headers::NONCE);
-const SIGNATURE: HeaderName = HeaderName::from_static(headers::SIGNATURE);
-const INTENT_VERSION: HeaderName = HeaderName::from_static(headers::INTENT_VERSION);
-/// What SDK 2.1 declares: generation 2.x.
-const VERSION: HeaderValue = HeaderValue::from_static("7.61");
 /// What every intent is fulfilled with.
 const RESULT: &str = r#"{"ok":true}"#;
 
-/// A request target, in the writing that is signed and in the one that is sent.
-pub(crate) struct Target {
-    text: String,
-    uri: Uri,
+/// Reads a request target.
+pub(crate) fn target_of(text: String) -> Result<Target> {
+    Target::new(text).map_err(Error::fault)
 }
 
-impl Target {
-    pub(crate) fn new(text: String) -> Result<Self> {
-        let uri = text.parse().map_err(|error| Error::fault(format!("the target {text:?}: {error}")))?;
-        Ok(Self { text, uri })
-    }
-}
-
-/// Makes requests: holds the key, and what nonces are made of.
-pub(crate) struct Requests {
-    key: String,
-    key_header: HeaderValue,
-    signed: bool,
-    /// Random, so that no two runs share a nonce. The rest of it is a count.
-    nonce_prefix: String,
-    nonces: Cell<u64>,
-    /// The last second for which there was a request, and its header.
-    second: RefCell<(u64, String, HeaderValue)>,
-}
+/// Makes requests of one key.
+pub(crate) struct Requests(Signer);
 
 impl Requests {
     pub(crate) fn new(key: String, signed: bool) -> Result<Self> {
-        let mut key_header = HeaderValue::from_str(&key)
-            .map_err(|_| Error::invalid("The key has characters that no header can carry."))?;
-        key_header.set_sensitive(true);
-        let nonce_prefix = random_hex()?;
-        let second = RefCell::new((0, String::new(), HeaderValue::from_static("")));
-        Ok(Self { key, key_header, signed, nonce_prefix, nonces: Cell::new(0), second })
+        let signer = Signer::new(key).map_err(|error| Error::invalid(error.to_string()))?;
+        Ok(Self(if signed { signer } else { signer.unsigned() }))
     }
 
     /// A `POST`, with a nonce and a signature of its own.
-    pub(super) fn post(&self, host: &HeaderValue, target: &Target, body: Bytes) -> Result<Request<Full<Bytes>>> {
+    pub(super) fn post(&self, host: &HeaderValue, target: &Target, body: Bytes) -> Request<Full<Bytes>> {
         self.request(Method::POST, host, target, body)
     }
 
@@ -79,51 +44,16 @@ impl Requests {
         host: &HeaderValue,
         target: &Target,
         body: Bytes,
-    ) -> Result<Request<Full<Bytes>>> {
-        let signature = if self.signed { Some(self.signature(&method, target, &body)?) } else { None };
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = method;
-        *request.uri_mut() = target.uri.clone();
-        let headers = request.headers_mut();
-        headers.reserve(8);
-        headers.insert(HOST, host.clone());
-        headers.insert(API_KEY, self.key_header.clone());
-        headers.insert(INTENT_VERSION, VERSION);
-        if let Some([timestamp, nonce, signature]) = signature {
-            headers.insert(TIMESTAMP, timestamp);
-            headers.insert(NONCE, nonce);
-            headers.insert(SIGNATURE, signature);
-        }
-        Ok(request)
+    ) -> Request<Full<Bytes>> {
+        let mut request = self.0.request(method, target, body);
+        request.headers_mut().insert(HOST, host.clone());
+        request.map(Full::new)
     }
-
-    /// Timestamp, nonce and signature.
-    fn signature(&self, method: &Method, target: &Target, body: &[u8]) -> Result<[HeaderValue; 3]> {
-        let count = self.nonces.replace(self.nonces.get() + 1);
-        let mut nonce = String::with_capacity(self.nonce_prefix.len() + 17);
-        let _ = write!(nonce, "{}-{count:x}", self.nonce_prefix);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let mut second = self.second.borrow_mut();
-        if second.0 != now {
-            let text = now.to_string();
-            let header = ascii(&text)?;
-            *second = (now, text, header);
-        }
-        let path_and_query = target.text.as_str();
-        let parts = SignedParts { method: method.as_str(), path_and_query, timestamp: &second.1, nonce: &nonce, body };
-        Ok([second.2.clone(), ascii(&nonce)?, ascii(&sign(&self.key, &parts))?])
-    }
-}
-
-fn ascii(text: &str) -> Result<HeaderValue> {
-    HeaderValue::from_str(text).map_err(Error::fault)
 }
 
 /// 16 hexadecimal digits.
 pub(crate) fn random_hex() -> Result<String> {
-    let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes).map_err(|error| Error::fault(error.to_string()))?;
-    Ok(hex::encode(bytes))
+    signing::random_hex(8).map_err(Error::fault)
 }
 
 /// What intents are published with, and what workers ask for.
@@ -180,20 +110,8 @@ impl Subject {
         if wait > 0 {
             let _ = write!(text, "&wait={wait}");
         }
-        Target::new(text)
+        target_of(text)
     }
-}
-
-fn encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
 }
 
 /// What a worker needs of an intent that it got. The rest is skipped over, not read.
@@ -222,7 +140,7 @@ pub(super) fn claims(body: &[u8]) -> Result<Vec<Claim<'_>>> {
 /// Target and body that fulfil one intent.
 pub(super) fn fulfil_one(claim: &Claim<'_>) -> Result<(Target, String)> {
     let body = format!(r#"{{"claim_token":"{}","result":{RESULT}}}"#, claim.claim_token);
-    Ok((Target::new(format!("/fulfill/{}", claim.id))?, body))
+    Ok((target_of(format!("/fulfill/{}", claim.id))?, body))
 }
 
 /// The body that fulfils several.
@@ -283,7 +201,6 @@ fn beginning(body: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use intent_bus_protocol::signature::verify;
     use serde_json::{Value, json};
 
     use super::*;
@@ -294,7 +211,7 @@ mod tests {
     fn a_claim_is_read_without_what_the_worker_does_not_need() -> Outcome {
         let body = br#"{"id":"0a","namespace":"d","goal":"g","payload":{"n": 1e400, "s":"\ud800"},"claim_token":"t","claim_timeout":60}"#;
         let (target, body) = fulfil_one(&one_claim(body)?)?;
-        assert_eq!(target.text, "/fulfill/0a");
+        assert_eq!(target.as_str(), "/fulfill/0a");
         assert_eq!(serde_json::from_str::<Value>(&body)?, json!({"claim_token": "t", "result": {"ok": true}}));
         Ok(())
     }
@@ -339,26 +256,7 @@ mod tests {
         assert_eq!(one["payload"].to_string().len(), 32);
         let several: Value = serde_json::from_str(&subject.intents(3))?;
         assert_eq!(several, json!({"intents": [one, one, one]}));
-        assert_eq!(subject.claim(Some(5), 20)?.text, "/claim?goal=say%20%22hi%22&namespace=n&limit=5&wait=20");
-        Ok(())
-    }
-
-    #[test]
-    fn every_request_has_a_nonce_of_its_own_and_a_signature_that_holds() -> Outcome {
-        let requests = Requests::new("tk_one".to_owned(), true)?;
-        let target = Target::new("/claim?goal=a%20b".to_owned())?;
-        let mut nonces = Vec::new();
-        for _ in 0..2 {
-            let request = requests.post(&HeaderValue::from_static("h"), &target, Bytes::from_static(b"{}"))?;
-            let header = |name: &HeaderName| request.headers()[name].to_str().unwrap_or_default().to_owned();
-            let (timestamp, nonce) = (header(&TIMESTAMP), header(&NONCE));
-            let path_and_query = "/claim?goal=a%20b";
-            let parts =
-                SignedParts { method: "POST", path_and_query, timestamp: &timestamp, nonce: &nonce, body: b"{}" };
-            assert!(verify("tk_one", &parts, &header(&SIGNATURE)));
-            nonces.push(nonce);
-        }
-        assert_ne!(nonces[0], nonces[1]);
+        assert_eq!(subject.claim(Some(5), 20)?.as_str(), "/claim?goal=say%20%22hi%22&namespace=n&limit=5&wait=20");
         Ok(())
     }
 }
