@@ -116,6 +116,18 @@ async fn a_program_that_fails_says_why_and_is_tried_again() {
 }
 
 #[tokio::test]
+async fn a_result_that_the_bus_does_not_take_is_a_failure() {
+    let app = TestApp::with(&[("BUS_MAX_PAYLOAD_BYTES", "1024")]).await;
+    let (cli, root) = (Cli::of(&app), app.root());
+    let id = root.published(intent_with("g", json!({"max_attempts": 1}))).await;
+    let ran = cli.run(&["listen", "g", "--once", "--exec", "printf", "%02000d", "0"]).await;
+    assert!(ran.complaint.contains("the result was refused"), "{}", ran.complaint);
+    let status = root.status(&id).await.expect(200);
+    let error = status["last_error"].as_str().expect("an error");
+    assert!(error.starts_with("The bus does not take the result: 413"), "{error}");
+}
+
+#[tokio::test]
 async fn every_run_is_told_in_json_if_asked() {
     let app = TestApp::spawn().await;
     let (cli, root) = (Cli::of(&app), app.root());

@@ -43,7 +43,8 @@ async fn the_worker_in_python_does_its_work() {
 fn the_service_is_one_that_systemd_takes_and_is_hardly_exposed() {
     let folder = tempdir().expect("a folder");
     let unit = folder.path().join("intent-bus-worker.service");
-    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/worker/intent-bus-worker.service"));
+    let text =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/worker/intent-bus-worker.service"));
     let text = text.expect("the unit").replace("/usr/local/bin/intent-bus", env!("CARGO_BIN_EXE_intent-bus"));
     fs::write(&unit, &text).expect("the unit");
     for arguments in [["verify", "--man=no"].as_slice(), &["security", "--offline=true", MOST_EXPOSED]] {

@@ -363,7 +363,9 @@ impl Worker {
 /// As [`told`], and says what that means.
 async fn first_told() {
     told().await;
-    tracing::info!("told to stop: what runs may come to its end, and nothing more is claimed; told once more, it is dropped");
+    tracing::info!(
+        "told to stop: what runs may come to its end, and nothing more is claimed; told once more, it is dropped"
+    );
 }
 
 /// Waits for the signals that end a worker.
