@@ -33,7 +33,7 @@ deny:
 # Runs the snippets of the documents as written.
 snippets:
     cargo build --locked
-    .ci/snippets README.md docs/protocol.md
+    .ci/snippets README.md docs/protocol.md docs/cli.md docs/workers.md
 
 # The Helm chart: rendered, validated, installed on a stand-in cluster.
 chart *arguments:

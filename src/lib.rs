@@ -7,18 +7,39 @@
 //!
 //! Beside the requests, [`maintenance`] runs on every replica, and [`telemetry`] tells what happens. [`config`] reads the
 //! settings once, at the start. [`dev`] runs the bus for a newcomer, with a Postgres of its own; [`mod@bench`] and [`check`] are
-//! clients, which measure a bus from outside and try whether it works. The wire format, canonical requests and signatures are in the crate
+//! clients, which measure a bus from outside and try whether it works. [`cli`] is for those who publish and work; with it alone,
+//! by the feature `cli` without `server`, the binary is a small one for any machine. The wire format, canonical requests and signatures are in the crate
 //! `intent-bus-protocol`.
 
+#[cfg(not(any(feature = "server", feature = "cli")))]
+compile_error!("choose what to build: `server`, `cli`, or both");
+
+#[cfg(feature = "cli")]
+pub mod cli;
+
+#[cfg(feature = "server")]
 pub mod app;
+#[cfg(feature = "server")]
 pub mod bench;
+#[cfg(feature = "server")]
 pub mod check;
+#[cfg(feature = "server")]
+pub mod commands;
+#[cfg(feature = "server")]
 pub mod config;
+#[cfg(feature = "server")]
 pub mod dev;
+#[cfg(feature = "server")]
 pub mod domain;
+#[cfg(feature = "server")]
 pub mod error;
+#[cfg(feature = "server")]
 pub mod http;
+#[cfg(feature = "server")]
 pub mod maintenance;
+#[cfg(feature = "server")]
 pub mod server;
+#[cfg(feature = "server")]
 pub mod store;
+#[cfg(feature = "server")]
 pub mod telemetry;

@@ -1,120 +1,43 @@
 //! The command line: subcommands, nothing else.
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-use intent_bus::{
-    bench, check,
-    config::{self, Config},
-    dev,
-    error::{Error, Result},
-    server::{self, Server},
-    store::{connect, migrations},
-    telemetry::logging,
-};
+#[cfg(feature = "cli")]
+use clap::CommandFactory;
+use clap::Parser;
+#[cfg(feature = "cli")]
+use intent_bus::cli;
+#[cfg(feature = "server")]
+use intent_bus::commands;
 
 /// Less of the processor than the system's, and as little memory. docs/performance.md has the figures.
+#[cfg(feature = "server")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// A job bus over plain HTTP: publish an intent here, execute it anywhere.
 #[derive(Parser)]
 #[command(version)]
-struct Cli {
+struct Arguments {
     #[command(subcommand)]
     command: Command,
 }
 
-#[derive(Subcommand)]
+#[derive(clap::Subcommand)]
 enum Command {
-    /// Runs one replica of the bus.
-    Serve {
-        /// The settings file (TOML). The environment goes before it.
-        #[arg(long, value_name = "FILE")]
-        config: Option<PathBuf>,
-        /// Only check the settings and print them, without secrets.
-        #[arg(long)]
-        check: bool,
-    },
-    /// Runs the bus with a Postgres of its own, to try it or to develop against it.
-    Dev(dev::Arguments),
-    /// Measures a bus: publishes, claims and fulfils intents as fast as it takes them, or at a rate.
-    Bench(bench::Arguments),
-    /// Takes one intent through a bus that runs, from its publication to its result. Ends with 1 if anything is wrong.
-    Check(check::Check),
-    /// Asks a replica whether it is ready. Ends with 1 if it is not.
-    Health(check::Health),
-    /// Applies what is missing of the schema.
-    Migrate {
-        /// The settings file (TOML). The environment goes before it.
-        #[arg(long, value_name = "FILE")]
-        config: Option<PathBuf>,
-        /// Only say what has been applied and what is missing. Ends with 1 if something is.
-        #[arg(long)]
-        status: bool,
-    },
-    /// Looks after the private Postgres of `dev`.
-    #[command(hide = true)]
-    PostgresGuard,
+    #[cfg(feature = "server")]
+    #[command(flatten)]
+    Bus(commands::Command),
+    #[cfg(feature = "cli")]
+    #[command(flatten)]
+    Client(cli::Command),
 }
 
-#[allow(clippy::print_stderr, reason = "the last words of a command")]
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
-        // Has to run before any thread is started.
-        Command::PostgresGuard => return private_postgres::guard::run(),
-        Command::Serve { config, check: true } => read(config.as_deref()).map(|config| show(&config)),
-        Command::Serve { config, check: false } => read(config.as_deref()).and_then(serve),
-        Command::Dev(arguments) => dev::run(arguments),
-        Command::Bench(arguments) => bench::run(arguments),
-        Command::Check(arguments) => check::check(arguments),
-        Command::Health(arguments) => check::health(arguments),
-        Command::Migrate { config, status } => read(config.as_deref()).and_then(|config| migrate(&config, status)),
-    };
-    done.unwrap_or_else(|error| {
-        eprintln!("intent-bus: {}", error.message());
-        if let Some(internal) = error.internal() {
-            eprintln!("intent-bus: because: {internal}");
-        }
-        ExitCode::FAILURE
-    })
-}
-
-fn read(file: Option<&Path>) -> Result<Config> {
-    config::load(file).map_err(|error| Error::invalid(error.to_string()))
-}
-
-fn serve(config: Config) -> Result<ExitCode> {
-    let _log = logging::init(&config.listen.log, config.listen.log_pretty);
-    actix_web::rt::System::new().block_on(async { Server::start(config).await?.run().await })?;
-    Ok(ExitCode::SUCCESS)
-}
-
-#[allow(clippy::print_stdout, reason = "the command's answer")]
-fn show(config: &Config) -> ExitCode {
-    for (name, value) in config.shown() {
-        println!("{name} = {value}");
+    match Arguments::parse().command {
+        #[cfg(feature = "server")]
+        Command::Bus(command) => commands::run(command),
+        #[cfg(feature = "cli")]
+        Command::Client(command) => cli::run(command, Arguments::command),
     }
-    ExitCode::SUCCESS
-}
-
-#[allow(clippy::print_stdout, reason = "the command's answer")]
-fn migrate(config: &Config, status: bool) -> Result<ExitCode> {
-    actix_web::rt::System::new().block_on(async {
-        if !status {
-            let applied = server::migrate(&config.database).await?;
-            println!("{} of {} migrations applied now.", applied.len(), migrations::ALL.len());
-            return Ok(ExitCode::SUCCESS);
-        }
-        let client = connect(config.database.session()).await?;
-        let journal = migrations::journal(&client).await?;
-        for migration in migrations::ALL {
-            let applied = journal.iter().any(|entry| entry.number == migration.number);
-            println!("{} {}", if applied { "applied" } else { "missing" }, migration.name);
-        }
-        Ok(if migrations::pending(&client).await? { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-    })
 }

@@ -18,12 +18,14 @@ pub(super) fn say_whose_database() {
 #[allow(clippy::print_stdout, reason = "the command's answer")]
 pub(super) fn print(address: SocketAddr, auth: &Auth, took: Duration) {
     let password = auth.dashboard.as_ref().map_or("(not set)", |password| password.expose_secret());
+    let admin = auth.admin.as_ref().map_or("", |token| token.expose_secret());
     println!(
         "Intent Bus serves on http://{address}, ready in {seconds:.1} s. Ctrl-C stops it.
 
 Paste into another terminal:
 
   export BUS=http://{address} INTENT_API_KEY={key}
+  export INTENT_BUS_URL=$BUS INTENT_ADMIN_TOKEN={admin}
 
   # publish an intent
   curl -s -X POST $BUS/intent -H \"X-API-KEY: $INTENT_API_KEY\" -d '{{\"goal\": \"greet\", \"payload\": {{\"name\": \"world\"}}}}'

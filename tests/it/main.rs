@@ -12,6 +12,7 @@
 
 mod admin;
 mod auth;
+mod cli;
 mod config;
 mod dashboard;
 mod envelope;

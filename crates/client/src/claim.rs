@@ -215,6 +215,13 @@ impl Claim {
         self
     }
 
+    /// Only what the tenant of this client's own key has published: nobody else's public intents. The key goes into the URL here,
+    /// too.
+    pub fn own(mut self) -> Self {
+        self.publisher = Some(Publisher(self.client.transport.signer.key().to_owned()));
+        self
+    }
+
     /// Claims so many at most, 1 to 1,000, by one request. Empty if there is nothing. A server of an older generation gives one.
     ///
     /// # Errors
@@ -332,6 +339,7 @@ mod tests {
             "/claim?goal=say%20%22hi%22&namespace=n&worker_id=w%201&capabilities=a%2Cb&limit=5&wait=20"
         );
         assert_eq!(client.claim_any().namespace("m").target(None), "/claim?namespace=m");
+        assert_eq!(client.claim("g").own().target(None), "/claim?goal=g&namespace=n&publisher=tk_0");
         let shown = format!("{:?}", client.claim("g").publisher("tk_s3cr3t"));
         assert!(!shown.contains("s3cr3t"), "{shown}");
     }

@@ -133,6 +133,11 @@ impl Signer {
         Ok(Self { key, key_header, signs: true, nonce_prefix: random_hex(8)?, nonces: AtomicU64::new(0) })
     }
 
+    /// The key, for the one query that takes it.
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+
     /// The same, sending the key alone: to measure what signatures cost.
     #[must_use]
     pub fn unsigned(mut self) -> Self {

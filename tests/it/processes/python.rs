@@ -22,7 +22,7 @@ fn repository() -> &'static Path {
 }
 
 /// The interpreter of a virtual environment that has what the scripts need. Made once, and again when the requirements change.
-fn interpreter() -> &'static Path {
+pub(crate) fn interpreter() -> &'static Path {
     static INTERPRETER: OnceLock<PathBuf> = OnceLock::new();
     INTERPRETER.get_or_init(|| {
         let home = repository().join("target").join("python-venv");
@@ -41,6 +41,16 @@ fn interpreter() -> &'static Path {
         }
         interpreter
     })
+}
+
+/// The folder with a version of the SDK, as it was published.
+pub(crate) fn sdk(version: &str) -> PathBuf {
+    let fetch = "import sys; from pathlib import Path; from sdk import versions; print(versions.fetch(sys.argv[1], Path(sys.argv[2])))";
+    let mut command = Command::new(interpreter());
+    command.args(["-c", fetch, version]).arg(repository().join("target/sdk")).stdin(Stdio::null());
+    let output = command.env("PYTHONPATH", repository().join("tests/python")).output().expect("the interpreter starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("a path").trim_end().into()
 }
 
 fn run(command: &mut Command) {

@@ -58,18 +58,34 @@ pub(super) async fn run(shared: Arc<Shared>, handler: Arc<dyn Handle>, claimed: 
         let Some(end) = end else {
             return tracing::warn!("the lease is lost; the handler was dropped");
         };
-        let finish = Finish { traceparent, ..Finish::new(&claimed, end) };
-        let failure = match &finish.end {
-            End::Failed { error } => Some(error.clone()),
-            End::Fulfilled { .. } => None,
-        };
         tokio::select! {
-            done = shared.finisher(&finish.end).finish(finish) => tell(failure.as_deref(), done),
+            () = finish(&shared, &claimed, traceparent, end) => {}
             () = out_of_time(&shared) => tracing::error!("the worker was stopped before the end was told"),
         }
     }
     .instrument(span)
     .await;
+}
+
+/// Tells the end. A result that the bus does not take (too large, too deep) is a failure: kept back, it would only come about
+/// again, when the lease is over, and nobody would know why.
+async fn finish(shared: &Shared, claimed: &Claimed, traceparent: Option<String>, end: End) {
+    let mut finish = Finish { traceparent, ..Finish::new(claimed, end) };
+    loop {
+        let failure = match &finish.end {
+            End::Failed { error } => Some(error.clone()),
+            End::Fulfilled { .. } => None,
+        };
+        let traceparent = finish.traceparent.clone();
+        match shared.finisher(&finish.end).finish(finish).await {
+            Err(Error::Refused(refusal)) if failure.is_none() => {
+                tracing::error!(%refusal, "the result was refused");
+                let end = End::failed(&format!("The bus does not take the result: {refusal}"));
+                finish = Finish { traceparent, ..Finish::new(claimed, end) };
+            }
+            done => return tell(failure.as_deref(), done),
+        }
+    }
 }
 
 /// A worker that is told to make haste does not wait for a bus that is away.

@@ -65,6 +65,8 @@ pub struct Worker {
     id: Option<String>,
     capabilities: Vec<String>,
     publisher: Option<String>,
+    own_only: bool,
+    until_empty: bool,
     concurrency: usize,
     handler_timeout: Option<Duration>,
     drain_timeout: Option<Duration>,
@@ -84,6 +86,8 @@ struct Shared {
     handler_timeout: Option<Duration>,
     poll_wait: Duration,
     poll_interval: Duration,
+    /// Whether a claim that finds nothing is the last, once no job runs.
+    until_empty: bool,
     stage: watch::Receiver<Stage>,
 }
 
@@ -125,6 +129,8 @@ impl Worker {
             id: None,
             capabilities: Vec::new(),
             publisher: None,
+            own_only: false,
+            until_empty: false,
             concurrency: 1,
             handler_timeout: None,
             drain_timeout: None,
@@ -182,6 +188,25 @@ impl Worker {
         self
     }
 
+    /// Only what the tenant of the client's own key has published: see [`Claim::own`](crate::Claim::own).
+    pub fn own_only(mut self) -> Self {
+        self.own_only = true;
+        self
+    }
+
+    /// Ends when nothing is left: no handler runs, and a claim of each goal finds nothing. What waits for its delay or its backoff
+    /// is left to others.
+    ///
+    /// ```no_run
+    /// # async fn example(worker: intent_bus_client::Worker) -> intent_bus_client::Result<()> {
+    /// worker.until_empty().run().await
+    /// # }
+    /// ```
+    pub fn until_empty(mut self) -> Self {
+        self.until_empty = true;
+        self
+    }
+
     /// How many handlers run at the same time: 1 unless set, and at least. As many are claimed by one request as there are free
     /// slots.
     pub fn concurrency(mut self, handlers: usize) -> Self {
@@ -219,13 +244,27 @@ impl Worker {
     /// When the bus will never take its claims ([`Error::Auth`], [`Error::Refused`]), or the worker has no goal. Handlers that
     /// run then run to their end first.
     pub async fn run(self) -> Result<()> {
-        let signals = || async {
-            if let Err(error) = signals::stop().await {
-                tracing::error!(%error, "signals cannot be listened to");
-                std::future::pending::<()>().await;
+        self.run_with(first_told(), told).await
+    }
+
+    /// Works until this ends, or until SIGTERM or SIGINT, whichever is first, then drains.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    ///
+    /// ```no_run
+    /// # async fn example(worker: intent_bus_client::Worker) -> intent_bus_client::Result<()> {
+    /// worker.run_or_until(tokio::time::sleep(std::time::Duration::from_secs(3600))).await
+    /// # }
+    /// ```
+    pub async fn run_or_until(self, stop: impl Future<Output = ()>) -> Result<()> {
+        let either = async {
+            tokio::select! {
+                () = stop => {}
+                () = first_told() => {}
             }
         };
-        self.run_with(signals(), signals).await
+        self.run_with(either, told).await
     }
 
     /// Works until this ends, then drains.
@@ -253,8 +292,8 @@ impl Worker {
         let mut pollers = self.start(told)?;
         let outcome = tokio::select! {
             () = stop => Ok(()),
-            // None ends by itself but with an error.
-            ended = pollers.join_next() => flat(ended),
+            // None ends by itself but with an error, or because it has found nothing.
+            ended = first_to_fail(&mut pollers) => ended,
         };
         stage.send_replace(Stage::Drain);
         tracing::debug!("draining");
@@ -295,6 +334,7 @@ impl Worker {
             handler_timeout: self.handler_timeout,
             poll_wait: self.poll_wait,
             poll_interval: self.poll_interval,
+            until_empty: self.until_empty,
             stage,
             batches,
             client: self.client.clone(),
@@ -311,10 +351,37 @@ impl Worker {
             if let Some(key) = &self.publisher {
                 claim = claim.publisher(key);
             }
+            if self.own_only {
+                claim = claim.own();
+            }
             pollers.spawn(poll::run(Arc::clone(&shared), claim, handler));
         }
         Ok(pollers)
     }
+}
+
+/// As [`told`], and says what that means.
+async fn first_told() {
+    told().await;
+    tracing::info!(
+        "told to stop: what runs may come to its end, and nothing more is claimed; told once more, it is dropped"
+    );
+}
+
+/// Waits for the signals that end a worker.
+async fn told() {
+    if let Err(error) = signals::stop().await {
+        tracing::error!(%error, "signals cannot be listened to");
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Waits until one of them fails, or all are done.
+async fn first_to_fail(pollers: &mut JoinSet<Result<()>>) -> Result<()> {
+    while let Some(ended) = pollers.join_next().await {
+        flat(Some(ended))?;
+    }
+    Ok(())
 }
 
 fn flat(ended: Option<std::result::Result<Result<()>, tokio::task::JoinError>>) -> Result<()> {

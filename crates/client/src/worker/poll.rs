@@ -68,7 +68,15 @@ impl Poller {
                     Err(_) => break,
                 },
             };
+            let empty = answer.as_ref().is_ok_and(|claims| claims.claimed.is_empty());
             let pause = self.take(answer, slots, limit, began)?;
+            if empty && self.shared.until_empty {
+                // What runs may bring new work, or come back at once.
+                if self.jobs.join_next().await.is_none() {
+                    break;
+                }
+                continue;
+            }
             if !pause.is_zero() {
                 tokio::select! {
                     () = sleep(pause) => {}
@@ -101,6 +109,7 @@ impl Poller {
     /// only, and one that may fill more does not wait: the others need them.
     fn next_claim(&self, slots: usize) -> (Claim, Option<u32>) {
         let wait = match self.shared.goals {
+            _ if self.shared.until_empty => Duration::ZERO,
             1 => self.shared.poll_wait,
             _ if self.busy => Duration::ZERO,
             goals if goals > self.shared.concurrency => self.shared.poll_wait.min(TURN),

@@ -1,0 +1,155 @@
+//! What is run for an intent: a program and its arguments, started anew for each, with the payload on its standard input.
+//!
+//! What the bus has to do with it is no matter of this module. Between the two stands the [`guard`](super::guard).
+
+use std::{
+    ffi::OsString,
+    io,
+    path::PathBuf,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
+    process::{Child, ChildStdin, Command},
+    time::timeout,
+};
+
+use super::guard;
+
+/// What is kept of standard error, from its end: more than the bus keeps of a failure.
+const TAIL: usize = 4096;
+/// How long the guard may take to clear up, after the grace, before it is killed itself.
+const CLEARED_IN: Duration = Duration::from_secs(5);
+/// Variables with keys to the bus, or to what is behind it. Besides these, all that begin with [`OF_THE_BUS`].
+const SECRETS: &[&str] =
+    &["INTENT_API_KEY", "INTENT_ADMIN_TOKEN", "DATABASE_URL", "DATABASE_DIRECT_URL", "DASHBOARD_PASSWORD"];
+/// How the names of the bus's settings begin.
+const OF_THE_BUS: &str = "BUS_";
+
+/// What to run, and how much it may take.
+pub(super) struct Program {
+    /// Never empty.
+    pub(super) words: Vec<OsString>,
+    /// For one run. `None`: as long as it takes.
+    pub(super) time: Option<Duration>,
+    /// Between SIGTERM and SIGKILL.
+    pub(super) grace: Duration,
+    /// Bytes of standard output.
+    pub(super) output: usize,
+}
+
+/// How a run ended.
+pub(super) enum Ended {
+    /// By itself.
+    Itself(Finished),
+    /// It took longer than it may.
+    TimedOut,
+    /// It printed more than it may.
+    TooMuchOutput,
+}
+
+/// A program that has ended by itself.
+pub(super) struct Finished {
+    pub(super) status: ExitStatus,
+    pub(super) output: Vec<u8>,
+    /// The end of its standard error.
+    pub(super) complaint: Vec<u8>,
+}
+
+impl Program {
+    /// Runs it with this on its standard input and these variables. When the future is dropped, so is the program.
+    ///
+    /// # Errors
+    /// When no process can be started.
+    pub(super) async fn run(&self, payload: &[u8], variables: &[(&str, &str)]) -> io::Result<Ended> {
+        let mut child = self.command(payload.len(), variables)?.spawn()?;
+        let (Some(mut lifeline), Some(output), Some(complaint)) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        else {
+            return Err(io::Error::other("a process without its three streams"));
+        };
+        let work = async {
+            // The guard takes all of it, whether the program does or not; that it has died shows by its status.
+            let feed = async { Ok(drop(lifeline.write_all(payload).await)) };
+            let complaint = async { Ok(tail(complaint).await) };
+            tokio::try_join!(at_most(output, self.output), complaint, feed)
+        };
+        let worked = match self.time {
+            Some(time) => timeout(time, work).await.ok(),
+            None => Some(work.await),
+        };
+        match worked {
+            None => self.cut(&mut child, lifeline).await.map(|()| Ended::TimedOut),
+            Some(Err(TooMuch)) => self.cut(&mut child, lifeline).await.map(|()| Ended::TooMuchOutput),
+            Some(Ok((output, complaint, ()))) => {
+                let status = child.wait().await?;
+                Ok(Ended::Itself(Finished { status, output, complaint }))
+            }
+        }
+    }
+
+    fn command(&self, payload: usize, variables: &[(&str, &str)]) -> io::Result<Command> {
+        let mut command = Command::new(own_executable()?);
+        command
+            .arg(guard::NAME)
+            .arg(format!("--payload-bytes={payload}"))
+            .arg(format!("--grace-ms={}", self.grace.as_millis()))
+            .arg("--")
+            .args(&self.words)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0);
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(|name| SECRETS.contains(&name) || name.starts_with(OF_THE_BUS)) {
+                command.env_remove(name);
+            }
+        }
+        command.envs(variables.iter().copied());
+        Ok(command)
+    }
+
+    /// Has the guard end it, and waits until nothing of it is left.
+    async fn cut(&self, child: &mut Child, lifeline: ChildStdin) -> io::Result<()> {
+        drop(lifeline);
+        if timeout(self.grace + CLEARED_IN, child.wait()).await.is_err() {
+            // Its death takes the program with it.
+            child.kill().await?;
+        }
+        Ok(())
+    }
+}
+
+/// This executable, also when another has been put in its place meanwhile.
+pub(super) fn own_executable() -> io::Result<PathBuf> {
+    if cfg!(target_os = "linux") { Ok("/proc/self/exe".into()) } else { std::env::current_exe() }
+}
+
+/// There is more to read than is taken.
+struct TooMuch;
+
+/// All of it.
+async fn at_most(stream: impl AsyncRead + Unpin, bytes: usize) -> Result<Vec<u8>, TooMuch> {
+    let mut read = Vec::new();
+    let most = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_add(1);
+    // A pipe that breaks is at its end.
+    let _ = stream.take(most).read_to_end(&mut read).await;
+    if read.len() <= bytes { Ok(read) } else { Err(TooMuch) }
+}
+
+/// Its last bytes, up to [`TAIL`].
+async fn tail(mut stream: impl AsyncRead + Unpin) -> Vec<u8> {
+    let mut kept = Vec::with_capacity(2 * TAIL);
+    loop {
+        match stream.read_buf(&mut kept).await {
+            Ok(0) | Err(_) => break,
+            Ok(_) if kept.len() > TAIL => {
+                kept.drain(..kept.len() - TAIL);
+            }
+            Ok(_) => {}
+        }
+    }
+    kept
+}

@@ -1,0 +1,57 @@
+//! The workers of docs/workers.md that are no shell lines: the one in Python, and the service of systemd.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use rustix::process::Signal;
+use serde_json::json;
+use tempfile::tempdir;
+
+use super::Cli;
+use crate::{
+    processes::{python, tell},
+    support::{TestApp, app::ROOT},
+};
+
+/// How exposed `systemd-analyze security` may find the service: its "OK" begins below 50 of 100, a plain one has 96.
+const MOST_EXPOSED: &str = "--threshold=25";
+
+#[tokio::test]
+async fn the_worker_in_python_does_its_work() {
+    let app = TestApp::spawn().await;
+    let document = include_str!("../../../docs/workers.md");
+    let code = document.split("```python\n").nth(1).and_then(|rest| rest.split("```").next()).expect("its code");
+    let mut worker = tokio::process::Command::new(python::interpreter())
+        .args(["-c", code])
+        .env("PYTHONPATH", python::sdk("2.1.2"))
+        .env("INTENT_BUS_URL", format!("http://{}", app.address))
+        .env("INTENT_API_KEY", ROOT)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the interpreter starts");
+    let result = Cli::of(&app).run(&["publish", "greet", r#"{"name": "snake"}"#, "--wait=60s", "--json"]).await.json(0);
+    assert_eq!((&result["status"], &result["result"]), (&json!("fulfilled"), &json!("hello, snake")));
+    super::signal(&worker, Signal::TERM);
+    worker.wait().await.expect("a child of ours");
+}
+
+#[test]
+fn the_service_is_one_that_systemd_takes_and_is_hardly_exposed() {
+    let folder = tempdir().expect("a folder");
+    let unit = folder.path().join("intent-bus-worker.service");
+    let text =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/worker/intent-bus-worker.service"));
+    let text = text.expect("the unit").replace("/usr/local/bin/intent-bus", env!("CARGO_BIN_EXE_intent-bus"));
+    fs::write(&unit, &text).expect("the unit");
+    for arguments in [["verify", "--man=no"].as_slice(), &["security", "--offline=true", MOST_EXPOSED]] {
+        let Ok(output) = Command::new("systemd-analyze").args(arguments).arg(&unit).output() else {
+            return tell("SKIPPED: there is no systemd-analyze, so the service was not looked at.");
+        };
+        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {said}");
+    }
+}
