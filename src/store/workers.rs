@@ -51,8 +51,8 @@ struct OfTenant {
 }
 
 impl Seen {
-    /// Remembers that a worker has asked, and how many intents it got. Under one lock for all, which is held for a tenth of a
-    /// microsecond where the worker is known: a thousandth of what a claim costs.
+    /// Remembers that a worker has asked, and how many intents it got. Under one lock for all: a worker that is known takes it for
+    /// 0.3 us, measured with one to four threads, and a claim takes more than a hundred times as long of a core.
     pub fn asked(&self, tenant: i64, reach: &Reach, claims: usize) {
         let mut tenants = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(worker) = tenants.worker(tenant, &reach.namespace, reach.worker.as_deref().unwrap_or_default()) else {

@@ -122,6 +122,13 @@ def tables() -> list:
             width=THIRD,
         ),
         graph(
+            "Largest partitions",
+            "With indexes. A day that is much larger than the others is a day with much traffic, or with large payloads.",
+            "bytes",
+            query(f"topk(10, {p.bus('intent_bus_database_partition_bytes', JOB, 'table, partition')})", "{{partition}}"),
+            width=THIRD,
+        ),
+        graph(
             "Nonces",
             "Kept for replay protection, by estimate: those of the last 20 to 30 minutes.",
             "short",
@@ -139,7 +146,7 @@ def tables() -> list:
             "Paused",
             "Goals and namespaces that are paused.",
             "short",
-            f"sum({p.bus('intent_bus_paused', JOB, 'namespace, goal')}) or vector(0)",
+            p.bus("intent_bus_pauses", JOB),
             steps(GREEN, (1, ORANGE)),
             width=QUARTER,
         ),
