@@ -72,7 +72,10 @@ impl Program {
         };
         let work = async {
             // The guard takes all of it, whether the program does or not; that it has died shows by its status.
-            let feed = async { Ok(drop(lifeline.write_all(payload).await)) };
+            let feed = async {
+                let _ = lifeline.write_all(payload).await;
+                Ok(())
+            };
             let complaint = async { Ok(tail(&mut complaint).await) };
             tokio::try_join!(at_most(&mut output, self.output), complaint, feed)
         };
