@@ -12,6 +12,7 @@
 
 mod admin;
 mod auth;
+mod clients;
 mod config;
 mod dashboard;
 mod envelope;

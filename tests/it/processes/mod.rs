@@ -10,7 +10,7 @@ mod hostile;
 mod outage;
 mod pooled;
 mod proxy;
-mod python;
+pub(crate) mod python;
 mod wire;
 
 use std::{
@@ -21,12 +21,12 @@ use std::{
 use crate::support::process::Replica;
 
 /// Says a figure on the terminal, in a run that passes too: libtest keeps back only what the print macros write.
-fn tell(text: &str) {
+pub(crate) fn tell(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// Asks again and again for what no signal tells.
-async fn until(what: &str, within: Duration, mut done: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, within: Duration, mut done: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + within;
     while !done().await {
         assert!(Instant::now() < deadline, "not within {within:?}: {what}");

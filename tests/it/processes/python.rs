@@ -17,12 +17,12 @@ use crate::support::{
     process::Replica,
 };
 
-fn repository() -> &'static Path {
+pub(crate) fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// The interpreter of a virtual environment that has what the scripts need. Made once, and again when the requirements change.
-fn interpreter() -> &'static Path {
+pub(crate) fn interpreter() -> &'static Path {
     static INTERPRETER: OnceLock<PathBuf> = OnceLock::new();
     INTERPRETER.get_or_init(|| {
         let home = repository().join("target").join("python-venv");
