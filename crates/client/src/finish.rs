@@ -516,8 +516,8 @@ mod tests {
 
     #[test]
     fn a_message_is_cut_as_the_bus_cuts_it() {
-        let End::Failed { error } = End::failed(&"é\0".repeat(400)) else { panic!("not a failure") };
-        assert_eq!(error, "é\u{fffd}".repeat(250));
+        let cut = "é\u{fffd}".repeat(250);
+        assert!(matches!(End::failed(&"é\0".repeat(400)), End::Failed { error } if error == cut));
     }
 
     #[test]

@@ -71,7 +71,7 @@ async fn a_file_that_others_can_read_is_used_with_a_warning() {
         key_file(home.path(), mode);
         let (output, keys) = run(home.path(), None, true).await;
         assert_eq!(keys, ["tk_file"]);
-        assert!(said(&output).contains("others can read the key"), "{mode:o}: {}", said(&output));
+        assert!(said(&output).contains("others can read or change the key"), "{mode:o}: {}", said(&output));
     }
 }
 

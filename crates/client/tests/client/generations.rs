@@ -250,13 +250,11 @@ async fn a_worker_gets_along_with_every_generation() {
         };
         let worker = Worker::new(bus).goal("double", double).concurrency(4).poll_interval(Duration::from_millis(10));
         worker.run_until(old.finished(12)).await.unwrap();
-        let intents = old.intents.lock().unwrap();
-        for (n, intent) in intents.iter().enumerate() {
+        for (n, intent) in old.intents.lock().unwrap().iter().enumerate() {
             let expected = if n == 7 { json!("seven is not doubled") } else { json!(n * 2) };
             assert_eq!(if n == 7 { &intent.error } else { &intent.result }, &expected, "{version:?}");
         }
         assert_eq!(runs.load(Ordering::Relaxed), 12, "{version:?}: each once");
-        drop(intents);
         let paths = paths(&server).await;
         let batches = paths.iter().filter(|path| matches!(path.as_str(), "POST /fulfill" | "POST /fail")).count();
         assert_eq!(batches, 0, "{version:?}: its claims have shown that it knows no requests about many");
