@@ -113,7 +113,7 @@ fn last_lines(bytes: &[u8], letters: usize) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#[allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use std::{os::unix::process::ExitStatusExt, process::ExitStatus};
 

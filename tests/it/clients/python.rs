@@ -41,7 +41,7 @@ async fn rust_publishes_and_python_executes() {
         }
         let worker = script(&app, version, &["work", "double"]).await;
         let attempts = fulfilled(&bus, &ids).await;
-        assert_eq!(attempts, [1; COUNT as usize], "{version}");
+        assert_eq!(attempts, vec![1; ids.len()], "{version}");
         if version == "2.1.2" {
             let result: Option<Value> = bus.result(&ids[3]).await.unwrap().value().unwrap();
             assert_eq!(result, Some(json!({"twice": 6})));
