@@ -7,9 +7,9 @@
 //!
 //! Beside the requests, [`maintenance`] runs on every replica, and [`telemetry`] tells what happens. [`config`] reads the
 //! settings once, at the start. [`dev`] runs the bus for a newcomer, with a Postgres of its own; [`mod@bench`] and [`check`] are
-//! clients, which measure a bus from outside and try whether it works. [`cli`] is for those who publish and work; with it alone,
-//! by the feature `cli` without `server`, the binary is a small one for any machine. The wire format, canonical requests and signatures are in the crate
-//! `intent-bus-protocol`.
+//! clients, which measure a bus from outside and try whether it works. [`cli`] is for those who publish and work; by the
+//! feature `cli` without `server` it is built alone, into a small binary for any machine. The wire format, canonical requests and
+//! signatures are in the crate `intent-bus-protocol`, the client that [`cli`] stands on is in `intent-bus-client`.
 
 #[cfg(not(any(feature = "server", feature = "cli")))]
 compile_error!("choose what to build: `server`, `cli`, or both");

@@ -28,8 +28,8 @@ pub(crate) struct Requests(Signer);
 
 impl Requests {
     pub(crate) fn new(key: String, signed: bool) -> Result<Self> {
-        let signer = Signer::new(key).map_err(|error| Error::invalid(error.to_string()))?;
-        Ok(Self(if signed { signer } else { signer.unsigned() }))
+        let keyed = Signer::new(key).map_err(|error| Error::invalid(error.to_string()))?;
+        Ok(Self(if signed { keyed } else { keyed.unsigned() }))
     }
 
     /// A `POST`, with a nonce and a signature of its own.

@@ -67,7 +67,7 @@ impl Failure {
     pub(super) fn tell(&self, as_json: bool) -> ExitCode {
         if as_json {
             let error = json!({"message": self.message, "code": self.code, "request_id": self.request_id});
-            output::complain(&json!({"error": error}));
+            output::complain(json!({"error": error}));
         } else if !self.message.is_empty() {
             output::complain(format_args!("{WRONG}intent-bus:{WRONG:#} {}", self.message));
             if let Some(id) = &self.request_id {

@@ -13,6 +13,7 @@
 mod admin;
 mod auth;
 mod cli;
+mod clients;
 mod config;
 mod dashboard;
 mod envelope;

@@ -7,7 +7,7 @@ use http::Method;
 use intent_bus_protocol::{headers, wire};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::{
     builder::ClientBuilder,
@@ -22,6 +22,8 @@ use crate::{
 
 /// The first pause between two looks for a result, and the longest.
 const LOOKS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+/// How long the last look may take.
+const LAST_LOOK: Duration = Duration::from_secs(1);
 
 /// A client of one bus, with one key. Cheap to clone; clones share their connections.
 ///
@@ -220,23 +222,31 @@ impl IntentClient {
     /// # }
     /// ```
     pub async fn wait_for_result(&self, id: &str, within: Duration) -> Result<IntentResult> {
-        let deadline = Instant::now() + within;
+        let (deadline, call) = (Instant::now() + within, Call::get(format!("/result/{}", encoded(id)))?);
         let mut pause = LOOKS.0;
         loop {
-            match self.result(id).await {
-                Ok(result) if result.status.state.is_final() => return Ok(result),
-                Err(error) if !error.is_retryable() => return Err(error),
-                Err(error) if Instant::now() + error.retry_after().unwrap_or_default() >= deadline => {
-                    return Err(error);
+            // Also the last look, at the deadline, has time for its answer.
+            let until = deadline.max(Instant::now() + LAST_LOOK);
+            let Ok(answer) = timeout_at(until, self.transport.send(&call)).await else {
+                return Err(Error::TimedOut(within));
+            };
+            match answer {
+                Ok(answer) => {
+                    let result: IntentResult = answer.json("a result")?;
+                    if result.status.state.is_final() {
+                        return Ok(result);
+                    }
                 }
-                Err(error) => pause = pause.max(error.retry_after().unwrap_or_default()),
-                Ok(_) => {}
+                Err(error) if error.is_retryable() => {
+                    pause = pause.max(error.retry_after().unwrap_or_default());
+                    tracing::debug!(%error, "asking for a result");
+                }
+                Err(error) => return Err(error),
             }
             let now = Instant::now();
             if now >= deadline {
                 return Err(Error::TimedOut(within));
             }
-            // The last look is at the deadline itself.
             sleep(pause.min(deadline - now)).await;
             pause = (pause * 3 / 2).min(LOOKS.1);
         }

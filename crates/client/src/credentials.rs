@@ -157,7 +157,7 @@ fn check(file: &File, name: &dyn fmt::Display) -> Result<()> {
             )));
         }
         if metadata.mode() & 0o077 != 0 {
-            tracing::warn!("others can read the key in {name}: chmod 600 {name}");
+            tracing::warn!("others can read or change the key in {name}: chmod 600 {name}");
         }
     }
     Ok(())

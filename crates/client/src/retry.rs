@@ -96,16 +96,16 @@ pub(crate) struct Tries<'a> {
 }
 
 impl Tries<'_> {
-    /// Waits for the next try after this error. Gives the error back if there is none.
-    pub(crate) async fn next(&mut self, error: Error) -> Result<(), Error> {
+    /// Waits for the next try after this error. `false`: there is none.
+    pub(crate) async fn next(&mut self, error: &Error) -> bool {
         let pause = error.retry_after().unwrap_or_default() + self.policy.pause(self.made);
         if self.made >= self.policy.attempts || self.began.elapsed() + pause > self.policy.patience {
-            return Err(error);
+            return false;
         }
         tracing::debug!(attempt = self.made, ?pause, %error, "trying again");
         self.made += 1;
         sleep(pause).await;
-        Ok(())
+        true
     }
 }
 

@@ -39,6 +39,7 @@ fn with_rustls(https: bool) -> Result<rustls::ClientConfig> {
 }
 
 #[cfg(all(feature = "native-tls", not(feature = "rustls")))]
+#[allow(clippy::unnecessary_wraps, reason = "the other ways to make one can fail")]
 pub(crate) fn builder(_: &reqwest::Url) -> Result<reqwest::ClientBuilder> {
     Ok(reqwest::Client::builder().tls_backend_native())
 }

@@ -104,7 +104,9 @@ impl Transport {
         loop {
             match self.send(call).await {
                 Err(error) if error.is_retryable() && (repeat == Repeat::Safely || error.is_undone()) => {
-                    tries.next(error).await?;
+                    if !tries.next(&error).await {
+                        return Err(error);
+                    }
                 }
                 done => return done,
             }

@@ -174,9 +174,8 @@ fn clock(healths: &[Asked]) -> Finding {
 async fn accepted(client: &IntentClient, bus: &Bus, clock_is_off: bool) -> Finding {
     let whose = source(bus);
     // Nobody has such a value; that there is none is the answer of a bus that takes the key.
-    let error = match client.get("intent-bus-doctor").await {
-        Ok(_) => return Finding::good("key", format!("that of {whose} is accepted, and its signature")),
-        Err(error) => error,
+    let Err(error) = client.get("intent-bus-doctor").await else {
+        return Finding::good("key", format!("that of {whose} is accepted, and its signature"));
     };
     let said = error.refusal().map_or_else(|| error.to_string(), |refusal| refusal.message().to_owned());
     match error.code() {

@@ -92,7 +92,7 @@ fn result(finished: Finished) -> Result<Outcome, String> {
     }
     match RawValue::from_string(trimmed.to_owned()) {
         Ok(value) if json::depth(value.get()) > MAX_DEPTH => {
-            Err(format!("What it printed is JSON with more than {} levels, which the bus does not take.", MAX_DEPTH))
+            Err(format!("What it printed is JSON with more than {MAX_DEPTH} levels, which the bus does not take."))
         }
         Ok(value) => Ok(Outcome::Json(value)),
         Err(_) => Ok(Outcome::text(output.trim_end_matches(['\n', '\r']))),
@@ -113,7 +113,7 @@ fn last_lines(bytes: &[u8], letters: usize) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#[allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use std::{os::unix::process::ExitStatusExt, process::ExitStatus};
 

@@ -38,6 +38,7 @@ public intents, which anybody with a key may publish. The same intent may come t
 
 /// For what, and how it is run.
 #[derive(Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 #[command(group(ArgGroup::new("work").required(true).args(["exec", "shell"])))]
 pub struct Arguments {
     /// What kinds of work it takes.

@@ -11,8 +11,8 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
-    process::{Child, ChildStdin, Command},
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt, copy},
+    process::{Child, ChildStderr, ChildStdout, Command},
     time::timeout,
 };
 
@@ -65,29 +65,55 @@ impl Program {
     /// When no process can be started.
     pub(super) async fn run(&self, payload: &[u8], variables: &[(&str, &str)]) -> io::Result<Ended> {
         let mut child = self.command(payload.len(), variables)?.spawn()?;
-        let (Some(mut lifeline), Some(output), Some(complaint)) =
+        let (Some(mut lifeline), Some(mut output), Some(mut complaint)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {
             return Err(io::Error::other("a process without its three streams"));
         };
         let work = async {
             // The guard takes all of it, whether the program does or not; that it has died shows by its status.
-            let feed = async { Ok(drop(lifeline.write_all(payload).await)) };
-            let complaint = async { Ok(tail(complaint).await) };
-            tokio::try_join!(at_most(output, self.output), complaint, feed)
+            let feed = async {
+                let _ = lifeline.write_all(payload).await;
+                Ok(())
+            };
+            let complaint = async { Ok(tail(&mut complaint).await) };
+            tokio::try_join!(at_most(&mut output, self.output), complaint, feed)
         };
         let worked = match self.time {
             Some(time) => timeout(time, work).await.ok(),
             None => Some(work.await),
         };
-        match worked {
-            None => self.cut(&mut child, lifeline).await.map(|()| Ended::TimedOut),
-            Some(Err(TooMuch)) => self.cut(&mut child, lifeline).await.map(|()| Ended::TooMuchOutput),
+        let ended = match worked {
+            None => Ended::TimedOut,
+            Some(Err(TooMuch)) => Ended::TooMuchOutput,
             Some(Ok((output, complaint, ()))) => {
                 let status = child.wait().await?;
-                Ok(Ended::Itself(Finished { status, output, complaint }))
+                return Ok(Ended::Itself(Finished { status, output, complaint }));
             }
+        };
+        drop(lifeline);
+        self.wait_for_the_guard(&mut child, &mut output, &mut complaint).await?;
+        Ok(ended)
+    }
+
+    /// Waits until nothing of it is left, once the guard has been told to end it.
+    async fn wait_for_the_guard(
+        &self,
+        child: &mut Child,
+        output: &mut ChildStdout,
+        complaint: &mut ChildStderr,
+    ) -> io::Result<()> {
+        // A program that cleans up may say so. If nobody read it, SIGPIPE would end it on the spot.
+        let (mut nowhere, mut nowhere_else) = (tokio::io::sink(), tokio::io::sink());
+        let ended = async {
+            let _ = tokio::join!(copy(output, &mut nowhere), copy(complaint, &mut nowhere_else));
+            child.wait().await
+        };
+        if timeout(self.grace + CLEARED_IN, ended).await.is_err() {
+            // Its death takes the program with it.
+            child.kill().await?;
         }
+        Ok(())
     }
 
     fn command(&self, payload: usize, variables: &[(&str, &str)]) -> io::Result<Command> {
@@ -109,16 +135,6 @@ impl Program {
         }
         command.envs(variables.iter().copied());
         Ok(command)
-    }
-
-    /// Has the guard end it, and waits until nothing of it is left.
-    async fn cut(&self, child: &mut Child, lifeline: ChildStdin) -> io::Result<()> {
-        drop(lifeline);
-        if timeout(self.grace + CLEARED_IN, child.wait()).await.is_err() {
-            // Its death takes the program with it.
-            child.kill().await?;
-        }
-        Ok(())
     }
 }
 

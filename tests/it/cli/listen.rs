@@ -1,6 +1,6 @@
 //! `listen`: what a program gets, what becomes of what it prints, and when it is not run at all.
 
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt, process::Stdio};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -71,6 +71,41 @@ async fn a_program_learns_whose_intent_it_is_and_no_secret() {
         !variables.iter().any(|variable| variable.contains("s3cr3t") || variable.contains(&cli.key)),
         "{variables:?}"
     );
+}
+
+#[tokio::test]
+async fn a_program_of_the_same_user_cannot_read_the_key_out_of_the_worker() {
+    let app = TestApp::spawn().await;
+    let (cli, root) = (Cli::of(&app), app.root());
+    let id = root.published(intent("peek")).await;
+    let peek = "cat /proc/$PPID/environ; cat /proc/$(cut -d ' ' -f 4 /proc/$PPID/stat)/environ 2>&1; true";
+    let mut command = cli.command(&["listen", "peek", "--once", "--exec", "sh", "-c", peek]);
+    if rustix::process::geteuid().is_root() {
+        // Root may read everything, so it has to be somebody else, with a binary within reach.
+        let binary = cli.folder().join("intent-bus");
+        fs::copy(env!("CARGO_BIN_EXE_intent-bus"), &binary).expect("a copy");
+        fs::set_permissions(cli.folder(), fs::Permissions::from_mode(0o755)).expect("a folder of ours");
+        let same: Vec<_> =
+            command.as_std().get_envs().map(|(name, value)| (name.to_owned(), value.map(ToOwned::to_owned))).collect();
+        let mut other = tokio::process::Command::new(&binary);
+        other
+            .args(command.as_std().get_args())
+            .env_clear()
+            .current_dir(cli.folder())
+            .stdin(Stdio::null())
+            .uid(65534)
+            .gid(65534);
+        for (name, value) in same {
+            other.env(name, value.unwrap_or_default());
+        }
+        command = other;
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    }
+    finish(command.spawn().expect("the binary starts")).await.expect(0);
+    let result = result(&root, &id).await;
+    let seen = result["result"].as_str().expect("text");
+    assert!(seen.contains("INTENT_ID=") && seen.contains("Permission denied"), "{seen:?}");
+    assert!(!seen.contains(&cli.key), "{seen:?}");
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use crate::support::{
     process::Replica,
 };
 
-fn repository() -> &'static Path {
+pub(crate) fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 

@@ -103,23 +103,26 @@ impl Finisher {
         if let [finish] = finishes.as_slice() {
             return vec![self.client.finish(finish, &self.policy).await];
         }
+        let mut unsure = false;
         if self.batches.load(Ordering::Relaxed) {
             match self.client.finish_many(&finishes, &self.policy).await {
                 Ok(Together::Judged(judged)) => return judged,
                 Ok(Together::Unknown) => self.batches.store(false, Ordering::Relaxed),
-                // Each finds out by itself whether it was done.
-                Err(error) => tracing::warn!(%error, "finishing many by one request failed"),
+                Err(error) => {
+                    tracing::warn!(%error, "finishing many by one request failed");
+                    unsure = !error.is_undone();
+                }
             }
         }
-        self.one_by_one(finishes).await
+        self.one_by_one(finishes, unsure).await
     }
 
-    /// All at the same time, each by a request of its own, and each as if it had been sent before.
-    async fn one_by_one(&self, finishes: Vec<Finish>) -> Vec<Result<Done>> {
+    /// All at the same time, each by a request of its own. `unsure`: they may have been done, so each finds out by itself.
+    async fn one_by_one(&self, finishes: Vec<Finish>, unsure: bool) -> Vec<Result<Done>> {
         let sent = finishes.into_iter().map(|finish| {
             let (client, policy) = (self.client.clone(), self.policy.clone());
             tokio::spawn(async move {
-                let unsure = Some(Error::protocol("the answer to many finishes was lost"));
+                let unsure = unsure.then(|| Error::protocol("the answer to many finishes was lost"));
                 client.finish_after(&finish, &policy, unsure).await
             })
         });

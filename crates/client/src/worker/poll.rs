@@ -16,6 +16,8 @@ use crate::{
 
 /// Intents claimed by one request at most. With payloads of the default size that is as much as an answer may be.
 const MOST: usize = 200;
+/// So many jobs for each slot at most, of which the handlers of all but one have ended.
+const IN_HAND: usize = 4;
 /// How long a claim may wait while goals have to take turns, since there are fewer slots than goals.
 const TURN: Duration = Duration::from_secs(2);
 /// When the worker stops: how long a claim that was under way is listened to. Its answer may be here already.
@@ -48,7 +50,7 @@ impl Poller {
     async fn poll(&mut self) -> Result<()> {
         let shared = Arc::clone(&self.shared);
         while *shared.stage.borrow() == Stage::Run {
-            while self.jobs.try_join_next().is_some() {}
+            self.make_room().await;
             let slots = tokio::select! {
                 slots = self.slots() => slots,
                 () = shared.reached(Stage::Drain) => break,
@@ -85,6 +87,15 @@ impl Poller {
             }
         }
         Ok(())
+    }
+
+    /// Forgets the jobs that are done with. Those whose handler has ended and whose end is not told yet hold no slot; here they
+    /// are waited for before they become too many.
+    async fn make_room(&mut self) {
+        while self.jobs.try_join_next().is_some() {}
+        while self.jobs.len() >= self.shared.concurrency.saturating_mul(IN_HAND) {
+            self.jobs.join_next().await;
+        }
     }
 
     /// One free slot at least, and as many more as this claim may fill.
@@ -167,6 +178,8 @@ impl Poller {
             // Claimed or not: what it held comes back when its leases end. Smaller answers from now on.
             Error::Protocol(_) if self.most > 1 => self.most = (self.most / 4).max(1),
             Error::Protocol(_) => {}
+            // Not the bus says so but something in between, which may know no better for the moment.
+            Error::Refused(ref refusal) if refusal.code().is_none() => {}
             ref error if error.is_retryable() => {}
             error => return Err(error),
         }

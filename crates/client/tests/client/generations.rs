@@ -80,9 +80,10 @@ impl Old {
         self.version == Version::V7_61
     }
 
-    fn claim(&self) -> ResponseTemplate {
+    fn claim(&self, goal: Option<&str>) -> ResponseTemplate {
         let mut intents = self.intents.lock().unwrap();
-        let Some((index, intent)) = intents.iter_mut().enumerate().find(|(_, intent)| intent.status == "open") else {
+        let wanted = |intent: &Intent| intent.status == "open" && goal.is_none_or(|goal| intent.goal == goal);
+        let Some((index, intent)) = intents.iter_mut().enumerate().find(|(_, intent)| wanted(intent)) else {
             let nothing = ResponseTemplate::new(204);
             return if self.knows_status() { nothing.insert_header("Retry-After", "1") } else { nothing };
         };
@@ -154,7 +155,10 @@ impl Old {
                 let id = (intents.len() - 1).to_string();
                 ResponseTemplate::new(201).set_body_json(json!({"id": id, "status": "published"}))
             }
-            ("POST", ["claim"]) => self.claim(),
+            ("POST", ["claim"]) => {
+                let goal = request.url.query_pairs().find(|(name, _)| name == "goal");
+                self.claim(goal.as_ref().map(|(_, goal)| &**goal))
+            }
             ("POST", [verb @ ("fulfill" | "fail"), id]) => self.hold(verb, id, &body),
             ("POST", ["extend_claim", id]) if self.knows_status() => self.hold("extend", id, &body),
             ("GET", ["status" | "result", id]) if self.knows_status() => self.status(id),
@@ -246,17 +250,40 @@ async fn a_worker_gets_along_with_every_generation() {
         };
         let worker = Worker::new(bus).goal("double", double).concurrency(4).poll_interval(Duration::from_millis(10));
         worker.run_until(old.finished(12)).await.unwrap();
-        let intents = old.intents.lock().unwrap();
-        for (n, intent) in intents.iter().enumerate() {
+        for (n, intent) in old.intents.lock().unwrap().iter().enumerate() {
             let expected = if n == 7 { json!("seven is not doubled") } else { json!(n * 2) };
             assert_eq!(if n == 7 { &intent.error } else { &intent.result }, &expected, "{version:?}");
         }
         assert_eq!(runs.load(Ordering::Relaxed), 12, "{version:?}: each once");
-        drop(intents);
         let paths = paths(&server).await;
         let batches = paths.iter().filter(|path| matches!(path.as_str(), "POST /fulfill" | "POST /fail")).count();
         assert_eq!(batches, 0, "{version:?}: its claims have shown that it knows no requests about many");
         assert!(old.wrong.lock().unwrap().is_empty(), "{version:?}");
+    }
+}
+
+#[tokio::test]
+async fn ends_that_come_together_reach_a_server_that_knows_nothing_about_many() {
+    for version in ALL {
+        let (old, server) = Old::start(version).await;
+        let bus = client(&server);
+        for goal in ["a", "b", "c"] {
+            bus.publish(goal, &json!({})).await.unwrap();
+        }
+        // With several goals a claim asks for one, so nothing has shown yet what the server knows when all end at once.
+        let together = Arc::new(tokio::sync::Barrier::new(3));
+        let handler = move |_: Job<Value>| {
+            let together = Arc::clone(&together);
+            async move {
+                together.wait().await;
+                Ok::<_, &str>("done")
+            }
+        };
+        let worker =
+            Worker::new(bus).goal("a", handler.clone()).goal("b", handler.clone()).goal("c", handler).concurrency(3);
+        worker.run_until(old.finished(3)).await.unwrap();
+        assert!(old.intents.lock().unwrap().iter().all(|intent| intent.result == "done"), "{version:?}");
+        assert!(paths(&server).await.contains(&"POST /fulfill".to_owned()), "{version:?}: else this is about nothing");
     }
 }
 

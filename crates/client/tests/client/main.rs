@@ -4,6 +4,8 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod answers;
+#[cfg(unix)]
+mod credentials;
 mod finishes;
 mod generations;
 mod repeats;

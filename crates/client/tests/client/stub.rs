@@ -3,6 +3,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    fmt::{Display, Write},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -47,8 +48,8 @@ pub(crate) enum Reply {
     Late(Duration, Box<Reply>),
 }
 
-pub(crate) fn json(status: u16, body: impl ToString) -> Reply {
-    Reply::Answer(status, Vec::new(), body.to_string())
+pub(crate) fn json(status: u16, body: impl Display) -> Reply {
+    Reply::Answer(status, Vec::new(), format!("{body}"))
 }
 
 pub(crate) fn refused(status: u16, code: &str) -> Reply {
@@ -157,10 +158,10 @@ async fn serve(
         };
         let mut head = format!("HTTP/1.1 {status} X\r\n");
         for (name, value) in headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            let _ = write!(head, "{name}: {value}\r\n");
         }
         if status != 204 {
-            head.push_str(&format!("content-length: {}\r\n", body.len()));
+            let _ = write!(head, "content-length: {}\r\n", body.len());
         }
         if stream.write_all(format!("{head}\r\n{body}").as_bytes()).await.is_err() {
             return;

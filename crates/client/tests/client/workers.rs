@@ -280,7 +280,8 @@ async fn as_many_are_claimed_as_slots_are_free_and_never_more_run() {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
-    Worker::new(stub.client()).goal("g", handler).concurrency(8).run_until(told).await.unwrap();
+    let worker = Worker::new(stub.client()).goal("g", handler).concurrency(8);
+    tokio::time::timeout(Duration::from_secs(10), worker.run_until(told)).await.expect("all end").unwrap();
     assert_eq!(most.load(Ordering::SeqCst), 8);
     assert_eq!(stub.seen()[0].query.split('&').find(|pair| pair.starts_with("limit")), Some("limit=8"));
     let mut ids = finished(&stub);
