@@ -15,6 +15,10 @@ use crate::support::{
 
 /// Within so long a look finds what a mark has passed; and some time for a machine that is busy.
 const LOOK: Duration = Duration::from_secs(5 + 3);
+/// What was committed by a transaction that was open for longer than this is found by the look from the very beginning.
+const SETTLED: Duration = Duration::from_secs(6);
+/// Within so long.
+const LOOK_FROM_THE_BEGINNING: Duration = Duration::from_secs(65 + 3);
 
 fn many(goal: &str, count: usize) -> Vec<Value> {
     vec![intent(goal); count]
@@ -158,6 +162,7 @@ async fn on_a_random_walk_with_late_commits_retries_and_lost_leases_every_intent
     let other = app.replica(&[]).await;
     let workers = [app.root(), other.root()];
     let root = &workers[0];
+    let began = Instant::now();
     let mut numbers = Numbers(7);
     let mut unfinished: BTreeSet<String> = BTreeSet::new();
     let mut late: Vec<(tokio_postgres::Client, String)> = Vec::new();
@@ -205,14 +210,16 @@ async fn on_a_random_walk_with_late_commits_retries_and_lost_leases_every_intent
     for (session, _) in late {
         session.batch_execute("COMMIT").await.unwrap();
     }
-    let deadline = Instant::now() + LOOK;
+    // On a busy machine the walk takes longer than a transaction may be open to be found by any look.
+    let time = if began.elapsed() < SETTLED { LOOK } else { LOOK_FROM_THE_BEGINNING };
+    let deadline = Instant::now() + time;
     while !unfinished.is_empty() {
         let claims = workers[unfinished.len() % 2].claim_many("walk", 1000).await;
         for claim in &claims {
             assert!(unfinished.remove(&claim.id), "{} was claimed twice", claim.id);
         }
         if claims.is_empty() {
-            assert!(Instant::now() < deadline, "{} not within {LOOK:?}", unfinished.len());
+            assert!(Instant::now() < deadline, "{} not within {time:?}", unfinished.len());
             tokio::time::sleep(Duration::from_millis(20)).await;
         } else {
             root.fulfill_many(&claims, json!(1)).await.outcomes();
