@@ -92,17 +92,17 @@ async fn an_idle_worker_told_to_stop_ends_at_once_and_takes_nothing_along() {
 
 #[tokio::test]
 async fn a_handler_of_three_leases_keeps_its_lease_and_runs_once() {
-    let app = TestApp::with(&[("BUS_CLAIM_TIMEOUT_SECONDS", "2")]).await;
+    let app = TestApp::with(&[("BUS_CLAIM_TIMEOUT_SECONDS", "3")]).await;
     let bus = client(&app);
     let published = bus.publish("long", &1).backoff_base(Duration::from_secs(1)).await.unwrap();
     let runs = Arc::new(AtomicUsize::new(0));
-    // Two workers, so that the second takes it as soon as the first has lost it.
+    // Two workers, so that the second takes it when the first has lost it: after the lease of 3 s, and the backoff of 2 to 4 s.
     let worker = || {
         let runs = Arc::clone(&runs);
         let long = move |_: Job<u8>| {
             runs.fetch_add(1, Ordering::SeqCst);
             async {
-                tokio::time::sleep(Duration::from_secs(6)).await;
+                tokio::time::sleep(Duration::from_secs(9)).await;
                 Ok::<_, &str>("done")
             }
         };
