@@ -5,24 +5,24 @@
 //! anybody has claimed it since. Servers of the first generations have no tokens. There a finish whose fate is not known is
 //! never sent again before the status has shown that the claim is still this one.
 
+mod many;
+mod verdict;
+
 use std::{borrow::Cow, time::Duration};
 
-use bytes::Bytes;
-use http::Method;
-use intent_bus_protocol::{
-    limits::{ERROR_MAX, EXTEND},
-    wire::ErrorDetail,
-};
+use intent_bus_protocol::limits::{ERROR_MAX, EXTEND};
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
+pub(crate) use self::many::Together;
+use self::verdict::{Verdict, verdict};
 use crate::{
     claim::Claimed,
     client::IntentClient,
-    error::{Error, Refusal, Result},
+    error::{Error, Result},
     retry::RetryPolicy,
     signing::encoded,
-    status::{IntentState, IntentStatus},
+    status::IntentStatus,
     transport::{Answer, Call, Repeat},
 };
 
@@ -121,45 +121,6 @@ pub(crate) struct FinishBody<'a> {
     result_type: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
-}
-
-/// What the status says about a finish whose answer was lost.
-#[derive(Debug, PartialEq, Eq)]
-enum Verdict {
-    /// It was done.
-    Done(Done),
-    /// It was not done, and the claim is still this one.
-    Ours,
-    /// The claim is over, and not by this finish.
-    Lost,
-}
-
-/// Judges by the status. `refused`: the finish was sent again, and told that the claim is over.
-fn verdict(finish: &Finish, status: &IntentStatus, refused: bool) -> Verdict {
-    // Each claim counts one up, so the same number is the same claim. An operator who gives all attempts back starts anew; then
-    // two claims can have one number, and this is mistaken at worst about whose success it is.
-    let same_claim = match (finish.attempts, status.attempts) {
-        (Some(ours), Some(now)) => ours == now,
-        _ => true,
-    };
-    let End::Failed { error } = &finish.end else {
-        return match status.state {
-            IntentState::Fulfilled if same_claim => Verdict::Done(Done::Fulfilled),
-            // Open: the lease has ended, but nobody has claimed it since, so a late finish is still taken.
-            IntentState::Claimed | IntentState::Open if same_claim && !refused => Verdict::Ours,
-            _ => Verdict::Lost,
-        };
-    };
-    let said = status.last_error.as_deref() == Some(error);
-    match status.state {
-        IntentState::Dead if said => Verdict::Done(Done::Failed(FailedAs::Dead)),
-        IntentState::Open if same_claim && (said || refused) => Verdict::Done(Done::Failed(FailedAs::Retried)),
-        IntentState::Open | IntentState::Claimed if said && !same_claim => {
-            Verdict::Done(Done::Failed(FailedAs::Retried))
-        }
-        IntentState::Open | IntentState::Claimed if same_claim && !refused => Verdict::Ours,
-        _ => Verdict::Lost,
-    }
 }
 
 impl IntentClient {
@@ -371,87 +332,6 @@ fn failed_as(status: Option<&str>) -> FailedAs {
     if status == Some("open") { FailedAs::Retried } else { FailedAs::Dead }
 }
 
-/// What many finishes of one kind, sent by one request, came to; in their order.
-pub(crate) enum Together {
-    /// Each was judged by itself.
-    Judged(Vec<Result<Done>>),
-    /// The server knows no such request.
-    Unknown,
-}
-
-impl IntentClient {
-    /// Ends many claims of one kind by one request. Those whose fate is not known are looked after one by one.
-    pub(crate) async fn finish_many(&self, finishes: &[Finish], policy: &RetryPolicy) -> Result<Together> {
-        #[derive(Serialize)]
-        struct Claims<'a> {
-            claims: Vec<FinishBody<'a>>,
-        }
-        let Some(first) = finishes.first() else {
-            return Ok(Together::Judged(Vec::new()));
-        };
-        let claims = finishes.iter().map(|finish| finish.body(true)).collect();
-        let body = Bytes::from(serde_json::to_vec(&Claims { claims })?);
-        let call = Call::new(Method::POST, format!("/{}", first.verb()), body)?;
-        let mut tries = policy.begin();
-        let mut unsure = false;
-        let answer = loop {
-            match self.transport.send(&call).await {
-                Ok(answer) => break answer,
-                Err(error) if matches!(error.status(), Some(404 | 405)) => return Ok(Together::Unknown),
-                Err(error) if !error.is_retryable() => return Err(error),
-                Err(error) => {
-                    if !tries.next(&error).await {
-                        return Err(error);
-                    }
-                    unsure |= !error.is_undone();
-                }
-            }
-        };
-        let outcomes = read_outcomes(&answer, finishes.len())?;
-        let mut judged = Vec::with_capacity(finishes.len());
-        for (finish, outcome) in finishes.iter().zip(outcomes) {
-            judged.push(match outcome.error {
-                None => Ok(match finish.end {
-                    End::Fulfilled { .. } => Done::Fulfilled,
-                    End::Failed { .. } => Done::Failed(failed_as(outcome.status.as_deref())),
-                }),
-                Some(error) if error.code == "not_found" && unsure => {
-                    let cause = Error::protocol("the answer to many finishes was lost");
-                    match self.resolve(finish, cause, true, policy).await {
-                        Ok(Verdict::Done(done)) => Ok(done),
-                        Ok(_) => Err(finish.lost()),
-                        Err(error) => Err(error),
-                    }
-                }
-                Some(error) if error.code == "not_found" => Err(finish.lost()),
-                Some(error) => Err(Refusal::of(error).into_error()),
-            });
-        }
-        Ok(Together::Judged(judged))
-    }
-}
-
-#[derive(Deserialize)]
-struct Outcome {
-    #[serde(default)]
-    status: Option<String>,
-    #[serde(default)]
-    error: Option<ErrorDetail>,
-}
-
-fn read_outcomes(answer: &Answer, expected: usize) -> Result<Vec<Outcome>> {
-    #[derive(Deserialize)]
-    struct Outcomes {
-        outcomes: Vec<Outcome>,
-    }
-    let outcomes = answer.json::<Outcomes>("many finishes")?.outcomes;
-    if outcomes.len() == expected {
-        Ok(outcomes)
-    } else {
-        Err(Error::protocol(format!("{} outcomes for {expected} finishes", outcomes.len())))
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
@@ -459,59 +339,6 @@ mod tests {
 
     fn finish(end: End) -> Finish {
         Finish { id: "0a".to_owned(), token: Some("t".to_owned()), attempts: Some(2), end, traceparent: None }
-    }
-
-    fn status(state: &str, attempts: i32, last_error: Option<&str>) -> IntentStatus {
-        let status =
-            serde_json::json!({"id": "0a", "status": state, "claim_attempts": attempts, "last_error": last_error});
-        serde_json::from_str(&status.to_string()).unwrap()
-    }
-
-    #[test]
-    fn the_number_of_claims_tells_what_became_of_a_fulfilment() {
-        let finish = finish(End::Fulfilled { result: None, text: false });
-        let done = Verdict::Done(Done::Fulfilled);
-        // State, claims so far (ours was the second), and what that means before and after the finish was refused.
-        let table = [
-            ("fulfilled", 2, &done, &done),
-            ("fulfilled", 3, &Verdict::Lost, &Verdict::Lost),
-            ("claimed", 2, &Verdict::Ours, &Verdict::Lost),
-            ("claimed", 3, &Verdict::Lost, &Verdict::Lost),
-            ("open", 2, &Verdict::Ours, &Verdict::Lost),
-            ("open", 3, &Verdict::Lost, &Verdict::Lost),
-            ("dead", 2, &Verdict::Lost, &Verdict::Lost),
-            ("paused", 2, &Verdict::Lost, &Verdict::Lost),
-        ];
-        for (state, attempts, before, after) in table {
-            assert_eq!(&verdict(&finish, &status(state, attempts, None), false), before, "{state} {attempts}");
-            assert_eq!(&verdict(&finish, &status(state, attempts, None), true), after, "{state} {attempts}, refused");
-        }
-    }
-
-    #[test]
-    fn the_last_error_tells_what_became_of_a_failure() {
-        let finish = finish(End::failed("no such file"));
-        let (retried, dead) =
-            (Verdict::Done(Done::Failed(FailedAs::Retried)), Verdict::Done(Done::Failed(FailedAs::Dead)));
-        let ours = Some("no such file");
-        let table = [
-            ("open", 2, ours, &retried, &retried),
-            ("open", 2, None, &Verdict::Ours, &retried),
-            ("claimed", 2, None, &Verdict::Ours, &Verdict::Lost),
-            ("claimed", 3, ours, &retried, &retried),
-            ("claimed", 3, Some("The lease ended."), &Verdict::Lost, &Verdict::Lost),
-            ("dead", 2, ours, &dead, &dead),
-            ("dead", 2, Some("Cancelled by an operator."), &Verdict::Lost, &Verdict::Lost),
-            ("fulfilled", 3, None, &Verdict::Lost, &Verdict::Lost),
-        ];
-        for (state, attempts, error, before, after) in table {
-            assert_eq!(
-                &verdict(&finish, &status(state, attempts, error), false),
-                before,
-                "{state} {attempts} {error:?}"
-            );
-            assert_eq!(&verdict(&finish, &status(state, attempts, error), true), after, "{state} {attempts}, refused");
-        }
     }
 
     #[test]
