@@ -13,6 +13,7 @@ fmt:
 # Clippy, warnings are errors.
 lint:
     cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
+    cargo clippy --no-default-features --features cli --locked -- -D warnings
 
 # All tests, or those whose name holds a text: just test lease
 test name="":

@@ -113,6 +113,6 @@ mod tests {
 
     #[test]
     fn a_moment_is_written_in_utc() {
-        assert_eq!(moment(1_795_370_566.9), "2026-11-22T19:22:46Z");
+        assert_eq!(moment(1_795_370_566.9), "2026-11-22T18:02:46Z");
     }
 }
