@@ -63,27 +63,21 @@ class Contender:
         }
 
 
-class BestOf(Contender):
-    """One that runs with several numbers of clients in turn. The best counts."""
+class Pgbench(Contender):
+    """Three transactions of one row each, by as many clients as suit this machine best."""
 
-    def __init__(self, name: str, numbers: tuple[int, ...]):
+    CLIENTS = (4, 16, 32)
+
+    def __init__(self, name: str, script: str):
         super().__init__(name)
-        self.numbers = numbers
-        self.clients = numbers[0]
+        self.script = BENCHES / "pgbench" / script
 
     def measure(self, postgres, database, seconds):
         results = []
-        for self.clients in self.numbers:
+        for clients in self.CLIENTS:
+            self.clients = clients
             results.append(super().measure(postgres, database, seconds))
         return max(results, key=lambda result: result["jobs_per_second"])
-
-
-class Pgbench(BestOf):
-    """Three transactions of one row each."""
-
-    def __init__(self, name: str, script: str):
-        super().__init__(name, (4, 16, 32))
-        self.script = BENCHES / "pgbench" / script
 
     def run(self, postgres, database, seconds, begin):
         environment = postgres.environment()
@@ -100,22 +94,23 @@ class Pgbench(BestOf):
         return {"jobs": jobs, "jobs_per_second": rate, "client_cpu": cpu, "server_cpu": 0, "note": note}
 
 
-class Bus(BestOf):
+class Bus(Contender):
     """Intent Bus: replicas of this tree's release build, and its own load generator."""
 
     needs = "bus"
     binary = BENCHES.parent / "target" / "release" / "intent-bus"
 
-    # Connections that publish, and as many that work: single requests share statements, so there have to be many.
-    CONNECTIONS = (256, 768)
+    # Connections that publish and connections that work: single requests share statements, so there have to be many.
+    CONNECTIONS = 256
     # A connection that sends batches keeps a replica as busy as hundreds that do not.
-    BATCH_CONNECTIONS = (4,)
+    BATCH_CONNECTIONS = 4
 
     def __init__(self, name: str, replicas: int, signed: bool, batch: int = 1):
-        super().__init__(name, self.CONNECTIONS if batch == 1 else self.BATCH_CONNECTIONS)
+        super().__init__(name)
         self.replicas = replicas
         self.signed = signed
         self.batch = batch
+        self.connections = self.CONNECTIONS if batch == 1 else self.BATCH_CONNECTIONS
 
     def run(self, postgres, database, seconds, begin):
         secret = secrets.token_hex(16)
@@ -130,8 +125,8 @@ class Bus(BestOf):
             begin()
             before = sum(processes.cpu_seconds(process.pid) for process in started)
             command = [self.binary, "bench", "--url", ",".join(urls), "--key", secret, "--seconds", seconds]
-            command += ["--publishers", self.clients, "--workers", self.clients]
-            command += ["--window", max(2000, 4 * self.clients, 40 * self.batch), "--warmup", 0, "--batch", self.batch, "--sign" if self.signed else "--no-sign", "--json"]
+            command += ["--publishers", self.connections, "--workers", self.connections]
+            command += ["--window", max(2000, 40 * self.batch), "--warmup", 0, "--batch", self.batch, "--sign" if self.signed else "--no-sign", "--json"]
             output, cpu = processes.run(command, seconds + PATIENCE)
             server = sum(processes.cpu_seconds(process.pid) for process in started) - before
         finally:
@@ -147,7 +142,7 @@ class Bus(BestOf):
             "jobs_per_second": result["cycles_per_second"],
             "client_cpu": cpu,
             "server_cpu": server,
-            "note": f"{self.clients} + {self.clients} connections" + (f", {errors} errors" if errors else ""),
+            "note": f"{errors} errors" if errors else "",
         }
 
     def _serve(self, url, secret, port, under=(), settings=None):
