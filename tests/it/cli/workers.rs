@@ -1,8 +1,8 @@
-//! The workers of docs/workers.md that are no shell lines: the one in Python, and the service of systemd.
+//! The workers of docs/workers.md that are no shell lines: those in Python and in Rust, and the service of systemd.
 
 use std::{
-    fs,
-    path::Path,
+    env, fs,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -21,22 +21,44 @@ const MOST_EXPOSED: &str = "--threshold=25";
 
 #[tokio::test]
 async fn the_worker_in_python_does_its_work() {
-    let app = TestApp::spawn().await;
     let document = include_str!("../../../docs/workers.md");
     let code = document.split("```python\n").nth(1).and_then(|rest| rest.split("```").next()).expect("its code");
-    let mut worker = tokio::process::Command::new(python::interpreter())
-        .args(["-c", code])
-        .env("PYTHONPATH", python::sdk("2.1.2"))
+    let mut worker = tokio::process::Command::new(python::interpreter());
+    worker.args(["-c", code]).env("PYTHONPATH", python::sdk("2.1.2"));
+    greets(worker).await;
+}
+
+#[tokio::test]
+async fn the_worker_in_rust_does_its_work() {
+    greets(tokio::process::Command::new(example("worker"))).await;
+}
+
+/// Runs a worker until it has greeted somebody.
+async fn greets(mut worker: tokio::process::Command) {
+    let app = TestApp::spawn().await;
+    let mut worker = worker
         .env("INTENT_BUS_URL", format!("http://{}", app.address))
         .env("INTENT_API_KEY", ROOT)
         .stdin(Stdio::null())
+        .stdout(Stdio::null())
         .kill_on_drop(true)
         .spawn()
-        .expect("the interpreter starts");
+        .expect("the worker starts");
     let result = Cli::of(&app).run(&["publish", "greet", r#"{"name": "snake"}"#, "--wait=60s", "--json"]).await.json(0);
     assert_eq!((&result["status"], &result["result"]), (&json!("fulfilled"), &json!("hello, snake")));
     super::signal(&worker, Signal::TERM);
     worker.wait().await.expect("a child of ours");
+}
+
+/// An example of the client: beside the tests where all of the workspace is built for them, else built now.
+fn example(name: &str) -> PathBuf {
+    let tests = env::current_exe().expect("the path of this test");
+    let path = tests.parent().and_then(Path::parent).expect("the folder of the build").join("examples").join(name);
+    if !path.exists() {
+        let build = ["build", "--quiet", "--locked", "--package", "intent-bus-client", "--example", name];
+        assert!(Command::new(env!("CARGO")).args(build).status().expect("cargo runs").success());
+    }
+    path
 }
 
 #[test]
