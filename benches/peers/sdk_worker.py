@@ -15,7 +15,7 @@ from intent_bus import IntentClient, WorkerRuntime
 
 
 def publish(url: str, key: str, goal: str, count: int) -> None:
-    """By hundreds, which the SDK cannot: publishing is not what is measured."""
+    """By 500 at a time, which the SDK cannot: publishing is not what is measured."""
     for first in range(0, count, 500):
         intents = [{"goal": goal, "payload": {"n": n}} for n in range(first, min(count, first + 500))]
         request = urllib.request.Request(f"{url}/intents", json.dumps({"intents": intents}).encode(), {"X-API-KEY": key})

@@ -72,7 +72,11 @@ pub const SETTINGS: &[Setting] = &[
         "0.0.0.0:9090",
         "Address and port of the same metrics without a token, for scraping inside a cluster. `off` closes it.",
     ),
-    plain("BUS_WORKERS", "0", "Threads that serve requests, 1 to 256. 0: one less than there are cores, since one more thread brings requests to the database, but one at least."),
+    plain(
+        "BUS_WORKERS",
+        "0",
+        "Threads that serve requests, 1 to 256. 0: one less than there are cores, since one more thread brings requests to the database, but one at least.",
+    ),
     plain(
         "BUS_KEEP_ALIVE_SECONDS",
         "75",
