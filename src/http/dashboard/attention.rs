@@ -61,14 +61,19 @@ pub(super) fn notices(overview: &Overview) -> Vec<Notice> {
     let mut notices = Vec::new();
     let mut say = |weight, text: String, link: String| notices.push(Notice { weight, text, link });
 
-    let late = |goal: &&GoalDepth| goal.oldest_age.is_some_and(|age| age >= LATE) && !goal.goal.is_empty();
-    for goal in overview.goals.iter().filter(late).take(LINES) {
+    let late = longest_waiting(overview);
+    for goal in late.iter().take(LINES) {
         let (weight, why) = standing(overview, goal);
         let age = span(goal.oldest_age.unwrap_or_default());
         let (name, place) = (&goal.goal, &goal.namespace);
         let text =
             format!("{} of {name} in {place} can be claimed, the oldest for {age}: {why}", count(goal.claimable));
         say(weight, text, search(goal));
+    }
+    if let Some(more) = late.len().checked_sub(LINES).filter(|more| *more > 0) {
+        let goals = many(i64::try_from(more).unwrap_or(i64::MAX), "more goal");
+        let text = format!("{goals}: the oldest intent could have been claimed for more than a minute.");
+        say(Weight::Warn, text, "/admin/dashboard#h-goals".to_owned());
     }
     let past_lease: i64 = overview.goals.iter().map(|goal| goal.past_lease).sum();
     if past_lease > 0 {
@@ -99,6 +104,14 @@ pub(super) fn notices(overview: &Overview) -> Vec<Notice> {
     }
     notices.sort_by_key(|notice| notice.weight);
     notices
+}
+
+/// Goals with intents that nobody has claimed in time, those that wait longest first.
+fn longest_waiting(overview: &Overview) -> Vec<&GoalDepth> {
+    let age = |goal: &GoalDepth| goal.oldest_age.unwrap_or_default();
+    let mut late: Vec<_> = overview.goals.iter().filter(|goal| age(goal) >= LATE && !goal.goal.is_empty()).collect();
+    late.sort_by(|one, other| age(other).total_cmp(&age(one)));
+    late
 }
 
 /// Why intents of a goal are not claimed in time.

@@ -127,3 +127,23 @@ async fn the_overview_says_what_is_stuck_and_why() {
     assert!(page.text().contains("1 of nobody-asks in default can be claimed"), "{}", page.text());
     assert!(page.text().contains("no worker has asked for it"), "{}", page.text());
 }
+
+#[tokio::test]
+async fn the_goals_that_wait_longest_are_named_and_the_others_counted() {
+    let app = TestApp::spawn().await;
+    for number in 1..=7 {
+        app.root().published(intent_with(&format!("goal-{number}"), json!({}))).await;
+    }
+    // Many of one goal do not hide the one that waits longest.
+    app.root().published_many(&vec![intent_with("goal-1", json!({})); 9]).await;
+    let since = "UPDATE intents SET visible_at = visible_at - right(goal, 1)::integer * interval '10 minutes'";
+    assert_eq!(app.db.execute(since, &[]).await, 16);
+    app.db.pass_a_minute().await;
+    app.admin().cleanup().await.expect(200);
+    let page = browser(&app).get("/admin/dashboard").await;
+    let place = |number: usize| page.text().find(&format!("of goal-{number} in default can be claimed"));
+    let places: Vec<_> = (1..=7).rev().map(place).collect();
+    assert!(places[..5].iter().all(Option::is_some) && places[..5].is_sorted(), "{places:?}");
+    assert_eq!(places[5..], [None, None]);
+    assert!(page.text().contains("2 more goals: the oldest intent could have been claimed"), "{}", page.text());
+}
