@@ -68,7 +68,7 @@ async fn what_the_database_refuses_is_not_told_as_it_is_for_ever() {
     let db = TestDb::create().await;
     let store = store_on(&db.url);
     let mut pulse = Pulse::default();
-    db.run("ALTER TABLE activity ADD CONSTRAINT refused CHECK (published <> 13)").await;
+    db.batch("ALTER TABLE activity ADD CONSTRAINT refused CHECK (published <> 13)").await;
     publish(&store, "mail", 13);
     claim(&store, 2);
     pulse.beat(&store).await.expect_err("the database refuses it");
