@@ -157,7 +157,7 @@ mod tests {
         seen.put_back(untold);
         let mut workers = seen.take();
         workers.sort_by(|one, other| one.name.cmp(&other.name));
-        let [ada, eve] = workers.as_slice() else { panic!("{workers:?}") };
+        let [ada, eve]: [Worker; 2] = workers.try_into().unwrap();
         assert_eq!(ada.goals.clone().unwrap().into_iter().collect::<Vec<_>>(), ["mail", "sms"]);
         assert_eq!((ada.claims, ada.capabilities.as_slice()), (3, &[][..]));
         assert_eq!((eve.claims, eve.goals.as_ref(), eve.capabilities.len()), (1, None, 1));
