@@ -51,7 +51,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
     let given = environment.get("DATABASE_URL").is_some_and(|url| !url.is_empty());
     let postgres = if given { None } else { Some(postgres(&arguments)?) };
     let keeps_data = postgres.is_some() && !arguments.ephemeral;
-    let made = if keeps_data { secrets::kept_beside(&data_folder(&arguments)?)? } else { secrets::make() };
+    let made = if keeps_data { secrets::kept_beside(&data_folder(&arguments)?)? } else { secrets::make()? };
     for (name, value) in made {
         environment.entry(name).or_insert(value);
     }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    domain::ids::random_bytes,
+    domain::ids::secret_bytes,
     error::{Error, Result},
 };
 
@@ -21,15 +21,15 @@ pub(super) fn kept_beside(data: &Path) -> Result<HashMap<String, String>> {
     if let Ok(text) = std::fs::read_to_string(&file) {
         return Ok(read(&text));
     }
-    let secrets = make();
+    let secrets = make()?;
     let lines = NAMES.map(|name| format!("{name}={}\n", secrets[name])).concat();
     write(&file, &lines).map_err(|error| Error::invalid(format!("Cannot write {}: {error}.", file.display())))?;
     Ok(secrets)
 }
 
 /// New secrets.
-pub(super) fn make() -> HashMap<String, String> {
-    NAMES.iter().map(|name| ((*name).to_owned(), hex::encode(random_bytes::<16>()))).collect()
+pub(super) fn make() -> Result<HashMap<String, String>> {
+    NAMES.iter().map(|name| Ok(((*name).to_owned(), hex::encode(secret_bytes::<16>()?)))).collect()
 }
 
 fn file_beside(data: &Path) -> PathBuf {

@@ -5,10 +5,11 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use rand::Rng;
+use rand::{Rng, TryRng, rngs::SysRng};
 use uuid::Uuid;
 
 use super::hash::hash128;
+use crate::error::{Error, Result};
 
 /// The id of an intent: a UUID of version 7, shown as 32 hex digits. It begins with the time, so that keys made together
 /// lie together in the index, and ends in 74 random bits. Nothing depends on that time being right.
@@ -74,13 +75,29 @@ impl fmt::Debug for ClaimToken {
 }
 
 /// A new tenant's key: `tk_` and 192 random bits in hex. Shown once, stored as a hash.
-#[must_use]
-pub fn generate_key() -> String {
-    format!("tk_{}", hex::encode(random_bytes::<24>()))
+///
+/// # Errors
+/// `internal_error`: the operating system has no random bytes.
+pub fn generate_key() -> Result<String> {
+    Ok(format!("tk_{}", hex::encode(secret_bytes::<24>()?)))
 }
 
-/// Bytes that nobody can guess: from this thread's `ChaCha` generator, seeded by the operating system. A call of the system for
-/// each id and token was 2 % of a replica's time.
+/// Bytes for secrets that outlive a request, each time from the operating system, which knows when a virtual machine was cloned or
+/// set back to a snapshot.
+///
+/// # Errors
+/// `internal_error`: the operating system has none.
+pub fn secret_bytes<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    SysRng.try_fill_bytes(&mut bytes).map_err(Error::fault)?;
+    Ok(bytes)
+}
+
+/// Bytes that nobody can guess: from this thread's `ChaCha` generator, seeded by the operating system, and again after each 64
+/// KiB. A call of the system for each id and token was 2 % of a replica's time.
+///
+/// For ids and the tokens of claims, which are of use for as long as a lease. Two copies of a running virtual machine make the same
+/// ones until they are seeded again; of two ids of one millisecond that are the same the database refuses the second.
 #[must_use]
 pub fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
@@ -106,6 +123,12 @@ mod tests {
         for text in ["", "x", "0189dd5e-8d3c-7000-8000-000000000000", "0189dd5e8d3c7000800000000000000g"] {
             assert_eq!(IntentId::parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn every_key_is_another() {
+        let (one, two) = (generate_key().unwrap(), generate_key().unwrap());
+        assert!(one != two && one.len() == 51 && one.starts_with("tk_"));
     }
 
     #[test]

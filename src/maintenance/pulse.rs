@@ -1,10 +1,7 @@
 //! Every ten seconds: a sign of life with what this replica has done and whom it has seen, a count of what is unfinished if it is due,
 //! and a look at the whole bus for the metrics.
 
-use std::{
-    collections::HashMap,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use uuid::Uuid;
@@ -13,22 +10,21 @@ use crate::{
     app::State,
     error::Result,
     http::meta::VERSION,
-    store::{pulse::Replica, workers::Worker},
-    telemetry::flow::Tally,
+    store::{Failure, Store, pulse::Replica, workers::Worker},
+    telemetry::flow::{Tally, Told},
 };
 
 /// Time between two beats.
 const EVERY: Duration = Duration::from_secs(10);
 
-/// What was told so far.
-struct Pulse {
+/// What one replica has told so far.
+pub struct Pulse {
     replica: Replica,
     /// When the last sign of life was given.
     beaten_at: Option<SystemTime>,
-    /// By namespace and goal.
-    told: HashMap<(String, String), Tally>,
-    /// What is being told. It is told again as it is until there is an answer: the first try may have been written.
-    telling: Option<Telling>,
+    told: Told,
+    /// What may have been written, though the answer was lost. It is told again as it is until there is an answer.
+    in_doubt: Option<Telling>,
 }
 
 /// A sign of life.
@@ -40,17 +36,17 @@ struct Telling {
 
 /// Beats for as long as the process runs.
 pub async fn run(state: &State) {
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let replica = Replica { id: Uuid::new_v4(), host, version: VERSION };
-    let mut pulse = Pulse { replica, beaten_at: None, told: HashMap::new(), telling: None };
+    let mut pulse = Pulse::default();
     let beats = async {
         let mut turn = every();
         loop {
             turn.tick().await;
-            if state.is_prepared()
-                && let Err(error) = pulse.beat(state).await
-            {
-                tracing::warn!(?error, "a sign of life could not be written; it is told again");
+            if !state.is_prepared() {
+                continue;
+            }
+            match pulse.beat(&state.store).await {
+                Ok(offset) => state.metrics.set_clock_offset(offset),
+                Err(error) => tracing::warn!(?error, "a sign of life could not be written; it is told again"),
             }
         }
     };
@@ -83,24 +79,49 @@ async fn look(state: &State) -> Result<()> {
     state.metrics.read_bus(&state.store, false).await
 }
 
+impl Default for Pulse {
+    /// A new replica, which has told nothing yet.
+    fn default() -> Self {
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let replica = Replica { id: Uuid::new_v4(), host, version: VERSION };
+        Self { replica, beaten_at: None, told: Told::default(), in_doubt: None }
+    }
+}
+
 impl Pulse {
-    async fn beat(&mut self, state: &State) -> Result<()> {
-        let key = |tally: &Tally| (tally.namespace.clone(), tally.goal.clone());
-        let telling = self.telling.get_or_insert_with(|| Telling {
-            tallies: state.store.flow.tallies(),
-            workers: state.store.workers.take(),
-        });
-        let told = &self.told;
-        let done: Vec<Tally> = telling.tallies.iter().filter_map(|tally| tally.since(told.get(&key(tally)))).collect();
+    /// Tells what was done since the last time, once however often it takes. Gives how far this replica's clock is ahead of the
+    /// database's, in seconds.
+    ///
+    /// # Errors
+    /// When the database is away or refuses. The next call tells what this one could not.
+    pub async fn beat(&mut self, store: &Store) -> Result<f64> {
+        let doubted = self.in_doubt.take();
+        let is_first_try = doubted.is_none();
+        let telling =
+            doubted.unwrap_or_else(|| Telling { tallies: store.flow.tallies(), workers: store.workers.take() });
+        let done = self.told.since(&telling.tallies);
         let asked = SystemTime::now();
-        let beat = state.store.beat(&self.replica, self.beaten_at, &done, &telling.workers).await?;
-        state.metrics.set_clock_offset(offset(asked, beat.now));
-        self.beaten_at = Some(beat.seen_at);
-        if let Some(Telling { tallies, .. }) = self.telling.take() {
-            self.told = tallies.into_iter().map(|tally| (key(&tally), tally)).collect();
+        match store.beat(&self.replica, self.beaten_at, &done, &telling.workers).await {
+            Ok(beat) => {
+                self.beaten_at = Some(beat.seen_at);
+                self.told.keep(telling.tallies);
+                // Not by tallies as old as an outage: what came since would be forgotten untold.
+                if is_first_try {
+                    self.told.forget(&store.flow.settle());
+                }
+                Ok(offset(asked, beat.now))
+            }
+            Err(failure) => {
+                match failure {
+                    Failure::Lost => self.in_doubt = Some(telling),
+                    Failure::Away(_) if !is_first_try => self.in_doubt = Some(telling),
+                    // Made anew next time: what was refused as it is might be refused for ever. If an earlier try was written
+                    // after all, the next one is not, since it names the sign of life before that: a gap, but nothing twice.
+                    Failure::Away(_) | Failure::Refused(_) => store.workers.put_back(telling.workers),
+                }
+                Err(failure.into_error())
+            }
         }
-        state.store.flow.settle();
-        Ok(())
     }
 }
 

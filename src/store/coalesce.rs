@@ -87,9 +87,9 @@ pub(super) trait Coalesced: Sized + Send + Sync + 'static {
     }
 }
 
-/// Why a flight brought no answers.
+/// Why a flight, or a sign of life, brought no answer.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub enum Failure {
     /// The database has refused, and nothing was done.
     Refused(Error),
     /// The connection ended or hung: nobody knows what was done.
@@ -109,7 +109,8 @@ impl Failure {
     }
 
     /// As an error, for what is not tried again.
-    pub(super) fn into_error(self) -> Error {
+    #[must_use]
+    pub fn into_error(self) -> Error {
         match self {
             Self::Refused(error) | Self::Away(error) => error,
             Self::Lost => Error::busy("the answer of the database was lost"),

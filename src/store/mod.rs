@@ -48,7 +48,7 @@ use self::{
     waiters::Waiters,
     workers::Seen,
 };
-pub use self::{connect::connect, transaction::Tx};
+pub use self::{coalesce::Failure, connect::connect, transaction::Tx};
 use crate::{
     error::{Error, Result},
     telemetry::{flow::Flow, traces::Traces},

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Store, statements, transaction::in_time, workers::Worker};
+use super::{Failure, Store, statements, transaction::PATIENCE, workers::Worker};
 use crate::{
     error::{Error, Result},
     telemetry::flow::Tally,
@@ -36,14 +36,15 @@ impl Store {
     /// Writes down the sign of life that follows the one of `before`, unless that has been done.
     ///
     /// # Errors
-    /// `database_busy`: nobody knows whether it was written, so the very same is to be sent again.
+    /// [`Failure::Lost`]: nobody knows whether it was written, so the very same is to be sent again. With any other nothing was
+    /// written by this try.
     pub async fn beat(
         &self,
         replica: &Replica,
         before: Option<SystemTime>,
         done: &[Tally],
         workers: &[Worker],
-    ) -> Result<Beat> {
+    ) -> std::result::Result<Beat, Failure> {
         let count = |of: fn(&Tally) -> u64| -> Vec<i64> { done.iter().map(|tally| signed(of(tally))).collect() };
         let buckets =
             |of: fn(&Tally) -> &[u64]| -> Vec<String> { done.iter().map(|tally| literal(of(tally))).collect() };
@@ -58,8 +59,8 @@ impl Store {
             .collect::<Result<Vec<Option<String>>>>()?;
         let able = workers.iter().map(|worker| json(&worker.capabilities)).collect::<Result<Vec<String>>>()?;
         let claims: Vec<i64> = workers.iter().map(|worker| signed(worker.claims)).collect();
-        in_time(async {
-            let client = self.client().await?;
+        let client = self.client().await.map_err(Failure::Away)?;
+        let written = async {
             let statement = client.prepare_cached(statements::BEAT).await?;
             let row = client
                 .query_one(
@@ -96,8 +97,8 @@ impl Store {
             let statement = client.prepare_cached(statements::LAST_BEAT).await?;
             let seen_at = client.query_one(&statement, &[&replica.id]).await?.try_get("seen_at")?;
             Ok(Beat { now, seen_at })
-        })
-        .await
+        };
+        tokio::time::timeout(PATIENCE, written).await.unwrap_or(Err(Failure::Lost))
     }
 
     /// Forgets signs of life that are too old to be shown, and says how many rows that were.

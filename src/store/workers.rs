@@ -71,6 +71,21 @@ impl Seen {
         }
     }
 
+    /// Remembers those once more who were taken and could not be told of. What has been seen of them since is newer.
+    pub fn put_back(&self, workers: Vec<Worker>) {
+        let mut tenants = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for Worker { tenant, namespace, name, goals, capabilities, claims } in workers {
+            let Some(worker) = tenants.worker(tenant, &namespace, &name) else { continue };
+            let is_new = worker.goals.as_ref().is_some_and(BTreeSet::is_empty);
+            if is_new {
+                worker.capabilities = capabilities;
+            }
+            worker.claims += claims;
+            let both = worker.goals.take().zip(goals).map(|(newer, older)| &newer | &older);
+            worker.goals = both.filter(|goals| goals.len() <= GOALS);
+        }
+    }
+
     /// All of them, who are forgotten by that.
     pub fn take(&self) -> Vec<Worker> {
         let taken = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
@@ -130,6 +145,22 @@ mod tests {
         assert_eq!(workers[0].goals.clone().unwrap().into_iter().collect::<Vec<_>>(), ["mail", "sms"]);
         assert_eq!((workers[0].claims, workers[0].capabilities.as_slice()), (3, &["gpu".to_owned()][..]));
         assert_eq!(seen.take(), []);
+    }
+
+    #[test]
+    fn workers_that_could_not_be_told_of_are_remembered_with_what_came_since() {
+        let seen = Seen::default();
+        seen.asked(1, &reach("ada", Some("mail")), 2);
+        seen.asked(1, &reach("eve", None), 1);
+        let untold = seen.take();
+        seen.asked(1, &Reach { capabilities: Vec::new(), ..reach("ada", Some("sms")) }, 1);
+        seen.put_back(untold);
+        let mut workers = seen.take();
+        workers.sort_by(|one, other| one.name.cmp(&other.name));
+        let [ada, eve]: [Worker; 2] = workers.try_into().unwrap();
+        assert_eq!(ada.goals.clone().unwrap().into_iter().collect::<Vec<_>>(), ["mail", "sms"]);
+        assert_eq!((ada.claims, ada.capabilities.as_slice()), (3, &[][..]));
+        assert_eq!((eve.claims, eve.goals.as_ref(), eve.capabilities.len()), (1, None, 1));
     }
 
     #[test]

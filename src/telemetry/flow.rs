@@ -4,6 +4,7 @@
 //! Goals come from clients, so only so many have series of their own, the busiest; what is beyond them is added up as `other`.
 
 mod crowd;
+mod told;
 
 use std::{
     collections::HashMap,
@@ -19,6 +20,7 @@ use prometheus::{
 };
 
 use self::crowd::Crowd;
+pub use self::told::Told;
 use crate::error::{Error, ErrorCode, Result};
 
 /// Upper bounds in seconds of the buckets of latencies. One more holds what is above them.
@@ -36,6 +38,9 @@ const IDLE: Duration = Duration::from_secs(600);
 const BUSIER: u64 = 2;
 /// What a pair did in its busiest time counts for a part less with each time that its place is looked at.
 const FADES: u64 = 8;
+
+/// Namespace and goal.
+pub type Pair = (String, String);
 
 /// Why an intent is dead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -286,27 +291,32 @@ impl Flow {
     }
 
     /// Makes room where nothing has happened for ten minutes, and gives the places of the quietest to those that are busier. To
-    /// be called every ten seconds, when the tallies have been told.
-    pub fn settle(&self) {
+    /// be called every ten seconds, when the tallies have just been told. Gives the pairs that begin anew if they come back.
+    pub fn settle(&self) -> Vec<Pair> {
         let now = self.now();
         let mut places = self.places.write().unwrap_or_else(PoisonError::into_inner);
         let Places { goals, leaving } = &mut *places;
         let left = std::mem::take(leaving);
-        for goal in left.values() {
-            self.series.forget(&goal.namespace, &goal.name);
-        }
+        let mut forgotten: Vec<Arc<Goal>> = left.values().cloned().collect();
         goals.retain(|_, goal| {
             goal.look_back();
             let idle = now.saturating_sub(goal.used.load(Ordering::Relaxed));
             let stays = u128::from(idle) < IDLE.as_millis();
             if !stays {
-                self.series.forget(&goal.namespace, &goal.name);
+                forgotten.push(Arc::clone(goal));
             }
             stays
         });
+        for goal in &forgotten {
+            self.series.forget(&goal.namespace, &goal.name);
+        }
         for (pair, lead) in self.crowd.leaders() {
-            // What has just left was read a moment ago: under its old counts.
-            let Some((namespace, goal)) = pair.split_once('\0').filter(|_| !left.contains_key(&pair)) else { continue };
+            // Whoever found no place may have got one before the crowd saw it, and even lost it again. What has left lately is
+            // still told, under its old counts.
+            if [&*goals, &*leaving, &left].iter().any(|pairs| pairs.contains_key(&pair)) {
+                continue;
+            }
+            let Some((namespace, goal)) = pair.split_once('\0') else { continue };
             if goals.len() >= GOALS {
                 let busy = |goal: &Goal| goal.busy.load(Ordering::Relaxed);
                 let quietest = goals.iter().min_by_key(|(_, goal)| busy(goal));
@@ -322,6 +332,7 @@ impl Flow {
             goal.used.store(now, Ordering::Relaxed);
             goals.insert(pair, Arc::new(goal));
         }
+        forgotten.iter().map(|goal| (goal.namespace.clone(), goal.name.clone())).collect()
     }
 
     fn goal(&self, namespace: &str, goal: &str) -> Arc<Goal> {
@@ -467,18 +478,14 @@ fn buckets(histogram: &Histogram) -> Vec<u64> {
 }
 
 impl Tally {
-    /// What was done since an earlier tally of the same goal. None: nothing. A goal that was forgotten in between begins anew.
-    #[must_use]
-    pub fn since(&self, before: Option<&Self>) -> Option<Self> {
-        let Some(before) = before.filter(|before| before.published <= self.published && before.claimed <= self.claimed)
-        else {
-            return (*self != self.nothing()).then(|| self.clone());
-        };
+    /// What was done since an earlier tally of the same goal, which was not forgotten in between. None: nothing.
+    fn since(&self, before: Option<&Self>) -> Option<Self> {
+        let Some(before) = before else { return (*self != self.nothing()).then(|| self.clone()) };
         let less =
             |now: &[u64], then: &[u64]| now.iter().zip(then).map(|(now, then)| now.saturating_sub(*then)).collect();
         let done = Self {
-            published: self.published - before.published,
-            claimed: self.claimed - before.claimed,
+            published: self.published.saturating_sub(before.published),
+            claimed: self.claimed.saturating_sub(before.claimed),
             fulfilled: self.fulfilled.saturating_sub(before.fulfilled),
             failed: self.failed.saturating_sub(before.failed),
             dead: self.dead.saturating_sub(before.dead),
@@ -601,6 +608,55 @@ mod tests {
         let back = flow.tallies().into_iter().find(|tally| tally.goal == lost.goal).unwrap();
         assert_eq!(back, back.nothing());
         assert_eq!(flow.others.published.get(), 50 + 500 + 500);
+    }
+
+    #[test]
+    fn whoever_has_a_place_gets_no_second_one_for_what_was_seen_of_it_late() {
+        let flow = full(3);
+        let all = || {
+            let mut pairs: Vec<String> = flow.tallies().into_iter().map(|tally| tally.goal).collect();
+            pairs.sort();
+            pairs
+        };
+        let before = all();
+        (0..10).for_each(|_| flow.crowd.saw("default\0goal-7"));
+        flow.settle();
+        assert!(flow.places.read().unwrap().leaving.is_empty(), "nobody has lost a place to it");
+        assert_eq!(all(), before);
+    }
+
+    #[test]
+    fn whoever_loses_its_place_does_not_get_it_back_while_it_is_told() {
+        let flow = full(20);
+        for (_, goal) in flow.places.read().unwrap().goals.iter().filter(|(pair, _)| pair.ends_with("\0goal-7")) {
+            goal.lately.store(1, Ordering::Relaxed);
+        }
+        publish(&flow, "latecomer", 100);
+        (0..50).for_each(|_| flow.crowd.saw("default\0goal-7"));
+        flow.settle();
+        let twice = |tally: &Tally| flow.tallies().iter().filter(|other| other.goal == tally.goal).count() > 1;
+        assert!(!flow.tallies().iter().any(twice), "a sign of life with a pair in it twice cannot be written");
+        assert!(flow.places.read().unwrap().leaving.contains_key("default\0goal-7"));
+    }
+
+    #[test]
+    fn whoever_is_forgotten_and_comes_back_at_once_is_told_all_that_it_does() {
+        let mut flow = Flow::make().unwrap();
+        let mut told = Told::default();
+        let tell = |flow: &Flow, told: &mut Told| {
+            let tallies = flow.tallies();
+            let published: u64 = told.since(&tallies).iter().map(|tally| tally.published).sum();
+            told.keep(tallies);
+            told.forget(&flow.settle());
+            published
+        };
+        publish(&flow, "mail", 3);
+        assert_eq!(tell(&flow, &mut told), 3);
+        flow.began -= IDLE;
+        assert_eq!(tell(&flow, &mut told), 0);
+        assert!(!has_place(&flow, "mail"));
+        publish(&flow, "mail", 5);
+        assert_eq!(tell(&flow, &mut told), 5);
     }
 
     #[test]

@@ -138,14 +138,24 @@ WRONG = [
         "a share of no traces", "telemetry: {traces: {samplerArg: 0}}", "telemetry: there are no traces to sample"
     ),
     by_template(
+        "a sampler of no traces",
+        "telemetry: {traces: {sampler: always_off}}",
+        "telemetry: there are no traces to sample",
+    ),
+    by_template(
         "a collector by extraEnv and by values",
         "{telemetry: {otlp: {endpoint: 'http://c:4318'}}, extraEnv: [{name: OTEL_TRACES_SAMPLER, value: always_off}]}",
         "extraEnv: the chart sets OTEL_TRACES_SAMPLER itself",
     ),
-    Wrong(
+    by_template(
         "a collector with a password",
-        "telemetry: {otlp: {endpoint: 'http://a:b@c'}}",
-        ("telemetry", "otlp", "endpoint"),
+        "telemetry: {otlp: {endpoint: 'http://us:canary@collector:4318'}}",
+        "telemetry.otlp.endpoint must be http:// or https://",
+    ),
+    by_template(
+        "a collector that is no address",
+        "telemetry: {otlp: {endpoint: 'collector:4318'}}",
+        "telemetry.otlp.endpoint must be http:// or https://",
     ),
     Wrong("more than all traces", "telemetry: {traces: {samplerArg: 2}}", ("telemetry", "samplerArg", "1")),
     Wrong("a page of traces that names none", "config: {BUS_TRACE_URL: 'https://a/'}", ("config", "BUS_TRACE_URL")),

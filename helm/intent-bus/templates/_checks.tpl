@@ -67,10 +67,16 @@
 {{- $faults = append $faults (printf "preStopSleepSeconds needs Kubernetes 1.30, this is %s. The bus drains by itself: leave it at 0." .Capabilities.KubeVersion.Version) -}}
 {{- end -}}
 {{- $otlp := $values.telemetry.otlp -}}
+{{- /* Nor this by the schema. */}}
+{{- if not (regexMatch "^(https?://[^\\s@]+)?$" $otlp.endpoint) -}}
+{{- $faults = append $faults "telemetry.otlp.endpoint must be http:// or https://, a host and perhaps a port: no user and no password. What the collector asks for is a header, from telemetry.otlp.headers.existingSecret." -}}
+{{- end -}}
 {{- if and $otlp.headers.existingSecret (not $otlp.endpoint) -}}
 {{- $faults = append $faults "telemetry.otlp.headers.existingSecret needs telemetry.otlp.endpoint." -}}
 {{- end -}}
-{{- if and (not $otlp.endpoint) (or (not (include "intent-bus.missing" (get $values.telemetry.traces "samplerArg"))) $values.telemetry.resourceAttributes) -}}
+{{- $sampler := $values.telemetry.traces -}}
+{{- $sampled := or (ne $sampler.sampler "parentbased_always_on") (not (include "intent-bus.missing" (get $sampler "samplerArg"))) -}}
+{{- if and (not $otlp.endpoint) (or $sampled $values.telemetry.resourceAttributes) -}}
 {{- $faults = append $faults "telemetry: there are no traces to sample or to describe without telemetry.otlp.endpoint." -}}
 {{- end -}}
 {{- $profile := $values.podSecurityContext.seccompProfile -}}

@@ -136,7 +136,7 @@ pub async fn generate_key(state: Shared, request: AdminRequest) -> Result<HttpRe
         namespaces: namespaces.as_deref(),
         expires_in: integer(body.expires_in, "expires_in", EXPIRES_IN)?.map(f64::from),
     };
-    let api_key = ids::generate_key();
+    let api_key = ids::generate_key()?;
     let made = state.store.create_key(&request.admission, &request.by, &new, &key_hash(&api_key)).await?;
     json(StatusCode::CREATED, &generated(api_key, made))
 }
@@ -205,7 +205,7 @@ pub async fn rotate(state: Shared, http: HttpRequest, request: AdminRequest) -> 
     let sent: &[u8] = if request.body.is_empty() { b"{}" } else { &request.body };
     let body: Rotate<'_> = body::object(sent)?;
     let overlap = integer(body.overlap_seconds, "overlap_seconds", OVERLAP)?.unwrap_or(OVERLAP_DEFAULT);
-    let api_key = ids::generate_key();
+    let api_key = ids::generate_key()?;
     let hash = key_hash(&api_key);
     let made = state.store.rotate_key(&request.admission, &request.by, number, &hash, overlap.into()).await?;
     json(StatusCode::CREATED, &generated(api_key, made))

@@ -123,7 +123,7 @@ pub async fn create(state: Shared, http: HttpRequest, request: AdminRequest) -> 
         Some(_) => return Err(Error::invalid("A key lives for 1 to 3650 days, or without an end.")),
     };
     let new = NewKey { holder, scopes: scopes.as_deref(), namespaces: namespaces.as_deref(), expires_in };
-    let api_key = ids::generate_key();
+    let api_key = ids::generate_key()?;
     let admission = once(&request.admission, form.token);
     let made = state.store.create_key(&admission, &request.by, &new, &key_hash(&api_key)).await;
     let made = made.map_err(|error| not_again(&request.admission, error))?;
@@ -140,7 +140,7 @@ pub async fn rotate(state: Shared, http: HttpRequest, request: AdminRequest) -> 
         .into_iter()
         .find(|(seconds, _)| Some(*seconds) == wanted)
         .ok_or_else(|| Error::invalid("Choose how long the old key goes on."))?;
-    let api_key = ids::generate_key();
+    let api_key = ids::generate_key()?;
     let (admission, hash) = (once(&request.admission, form.token), key_hash(&api_key));
     #[allow(clippy::cast_precision_loss, reason = "a week at most")]
     let rotated = state.store.rotate_key(&admission, &request.by, old, &hash, overlap as f64).await;

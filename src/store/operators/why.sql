@@ -4,7 +4,7 @@
 -- $1 id  $2 time to live of an unclaimed intent in seconds  $3 requests a minute of tenants without a limit of their own
 -- Index: primary keys of intents, pauses, workers, tenants and rate_windows; workers_seen_at (20,000 entries at most);
 -- intents_own_goal by way of lane_priorities, so that of those in front only what is due is read, 1,001 of each priority at most.
--- None for the keys of a tenant: all keys are read, of private intents that nobody asks for only.
+-- None for the keys of a tenant: all keys are read, for private intents only.
 -- The rate is reckoned as admission does (admission/admit.sql); the root key, tenant 0, has none.
 WITH clock AS MATERIALIZED (
     SELECT clock_timestamp() AS now
@@ -40,9 +40,13 @@ WITH clock AS MATERIALIZED (
         FROM tenants
         WHERE tenants.id = claimers.tenant_id
     ) AS limits, LATERAL (
-        SELECT coalesce(sum(hit), 0) AS used, min(second) + 61 AS free_at
-        FROM rate_windows, clock, unnest(seconds, hits) AS old (second, hit)
-        WHERE rate_windows.tenant_id = claimers.tenant_id AND second > floor(extract(epoch FROM now))::bigint - 61
+        -- When the last of those leaves the window without which it is not full: with a limit that was lowered not the oldest.
+        SELECT coalesce(sum(hit), 0) AS used, max(second) FILTER (WHERE since >= allowed) + 61 AS free_at
+        FROM (
+            SELECT second, hit, sum(hit) OVER (ORDER BY second DESC) AS since
+            FROM rate_windows, clock, unnest(seconds, hits) AS old (second, hit)
+            WHERE rate_windows.tenant_id = claimers.tenant_id AND second > floor(extract(epoch FROM now))::bigint - 61
+        ) AS counted
     ) AS hits
 )
 SELECT EXISTS (SELECT FROM pauses WHERE pauses.namespace = intent.namespace AND pauses.goal = '') AS namespace_paused,
@@ -60,7 +64,8 @@ SELECT EXISTS (SELECT FROM pauses WHERE pauses.namespace = intent.namespace AND 
        (SELECT CASE WHEN bool_and(coalesce(is_limited, false)) THEN min(free_at)::double precision END FROM rated)
            AS limited_until,
        (SELECT max(allowed) FROM rated) AS rate_limit,
-       NOT public AND intent.tenant_id <> 0 AND NOT EXISTS (SELECT FROM asking WHERE asks) AND NOT EXISTS (
+       -- Whoever asked may have done so with a key that is revoked by now.
+       NOT public AND intent.tenant_id <> 0 AND NOT EXISTS (
            SELECT FROM api_keys
            WHERE api_keys.tenant_id = intent.tenant_id AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now)
              AND (scopes IS NULL OR 'work' = ANY (scopes)) AND (namespaces IS NULL OR intent.namespace = ANY (namespaces))

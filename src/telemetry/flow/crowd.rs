@@ -21,7 +21,7 @@ pub(super) struct Crowd {
 #[derive(Debug, Clone, Default)]
 struct Leader {
     pair: String,
-    /// By so many times more than all others of the bucket together, at least.
+    /// At most as often as it was seen; at least by how much it is ahead of all others of the bucket together.
     lead: u64,
 }
 

@@ -164,6 +164,25 @@ async fn it_says_that_limits_keep_everybody_from_it() {
 }
 
 #[tokio::test]
+async fn under_a_limit_that_was_lowered_it_says_until_when_enough_requests_count() {
+    let app = TestApp::with(&[("BUS_RATE_LIMIT_PER_MINUTE", "3")]).await;
+    let alice = app.limited_tenant("alice").await;
+    let private = alice.published(intent("greet")).await;
+    worker(&app, "alice", "", None, vec![], 1.0).await;
+    let now: i64 = app.db.value("SELECT floor(extract(epoch FROM clock_timestamp()))::bigint", &[]).await;
+    let until = async |limit: i32| {
+        app.db.execute("UPDATE tenants SET rate_limit_per_minute = $1 WHERE owner = 'alice'", &[&limit]).await;
+        let seen = app.admin().get(&format!("/admin/intents/{private}")).await.expect(200);
+        assert_eq!(seen["why"][0]["code"], "rate_limited", "{limit}");
+        format!("{:.0}", seen["why"][0]["until"].as_f64().unwrap())
+    };
+    let windows = "UPDATE rate_windows SET seconds = ARRAY[$1::bigint - 30, $1 - 20, $1 - 10], hits = ARRAY[1, 1, 1]";
+    app.db.execute(windows, &[&now]).await;
+    let free_after = |age: i64| (now - age + 61).to_string();
+    assert_eq!([until(3).await, until(2).await, until(1).await], [30, 20, 10].map(free_after));
+}
+
+#[tokio::test]
 async fn it_says_that_no_key_may_claim_it() {
     let app = TestApp::spawn().await;
     let alice = app.tenant("alice").await;
@@ -180,6 +199,9 @@ async fn it_says_that_no_key_may_claim_it() {
         assert_eq!(codes(&app, &private).await, ["no_key"], "{narrowed}");
         assert_eq!(codes(&app, &public).await[0], "nobody_asks", "others may");
     }
+    worker(&app, "alice", "", None, vec![], 1.0).await;
+    assert_eq!(codes(&app, &private).await, ["no_key"], "whoever asked a moment ago cannot any more");
+    app.db.batch("DELETE FROM workers").await;
     app.db.batch("UPDATE api_keys SET revoked_at = NULL, scopes = ARRAY['work'], namespaces = ARRAY['default']").await;
     assert_eq!(codes(&app, &private).await, ["nobody_asks"]);
     let root = app.root().published(intent("greet")).await;

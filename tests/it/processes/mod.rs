@@ -1,5 +1,5 @@
 //! What only real processes show: replicas that race, stop and lose their database; `dev` and what it leaves behind; clients
-//! in Python; bytes that no client sends; what `bench` reports.
+//! in Python; bytes that no client sends; what `bench` reports. Also a network that loses things.
 
 mod bench;
 mod check;
@@ -10,6 +10,7 @@ mod hostile;
 mod outage;
 mod pooled;
 mod proxy;
+mod pulse;
 pub(crate) mod python;
 mod wire;
 

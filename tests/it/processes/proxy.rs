@@ -64,16 +64,23 @@ struct Shared {
     /// For the next COMMITs, the first one last.
     losses: Mutex<Vec<Loss>>,
     link: watch::Sender<Link>,
+    /// Part of the text of statements that count as a COMMIT.
+    committing: &'static str,
 }
 
 impl Proxy {
     /// A proxy in front of the Postgres of this URL.
     pub(super) async fn start(url: &str) -> Self {
+        Self::start_for(url, "verdicts").await
+    }
+
+    /// The same, where other statements count as a COMMIT: those with this in their text.
+    pub(super) async fn start_for(url: &str, committing: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let upstream = parse(url);
         let url = with_address(&upstream, listener.local_addr().expect("an address"));
-        let shared =
-            Arc::new(Shared { upstream: upstream.into(), losses: Mutex::default(), link: watch::channel(Link::Up).0 });
+        let (losses, link) = (Mutex::default(), watch::channel(Link::Up).0);
+        let shared = Arc::new(Shared { upstream: upstream.into(), losses, link, committing });
         let for_task = Arc::clone(&shared);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -155,7 +162,8 @@ async fn relay(
         from: from_client,
         buffer: BytesMut::new(),
         started: false,
-        admitting: HashSet::new(),
+        text: shared.committing,
+        committing: HashSet::new(),
         in_transaction: false,
         in_background: false,
     };
@@ -212,8 +220,10 @@ struct Messages {
     buffer: BytesMut,
     /// The startup message, which has no type, has gone by.
     started: bool,
-    /// Names of prepared statements that let requests in.
-    admitting: HashSet<Vec<u8>>,
+    /// Part of the text of statements that count as a COMMIT.
+    text: &'static str,
+    /// The names under which they are prepared.
+    committing: HashSet<Vec<u8>>,
     in_transaction: bool,
     /// It is none of a request's: what counts or looks on a timer sets its own timeouts.
     in_background: bool,
@@ -236,15 +246,15 @@ impl Messages {
             }
             Some(b'P') => {
                 let name = message[5..].split(|byte| *byte == 0).next().unwrap_or_default();
-                if message.windows(8).any(|window| window == b"verdicts") {
-                    self.admitting.insert(name.to_vec());
+                if message.windows(self.text.len()).any(|window| window == self.text.as_bytes()) {
+                    self.committing.insert(name.to_vec());
                 }
                 false
             }
             // Begins with the portal's name, then comes the statement's.
             Some(b'B') => {
                 let statement = message[5..].split(|byte| *byte == 0).nth(1).unwrap_or_default();
-                !self.in_transaction && self.admitting.contains(statement)
+                !self.in_transaction && self.committing.contains(statement)
             }
             _ => false,
         }

@@ -63,6 +63,8 @@ def scalers_ask_for_the_goals(items: list[dict]) -> Faults:
     words = deployed(items).main["args"]
     goals, namespace = words[1 : words.index("--namespace")], words[words.index("--namespace") + 1]
     for scaler in o.of_kind(items, "ScaledObject"):
+        if scaler["spec"]["fallback"].get("behavior") != "currentReplicasIfHigher":
+            yield "a bus that is not seen for a minute loses workers that have work"
         for trigger in scaler["spec"]["triggers"]:
             query = trigger["metadata"]["query"]
             # As PromQL reads a text in quotes, and then Go a regular expression; of ours Python reads the same.
