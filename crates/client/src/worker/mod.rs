@@ -8,6 +8,7 @@ mod job;
 mod poll;
 mod quota;
 mod signals;
+mod stage;
 pub(crate) mod trace;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -24,7 +25,7 @@ use self::{
     handler::{Handle, Handler},
     idle::Idle,
     quota::{Quota, UNLIMITED},
-    signals::Signals,
+    stage::{Stage, advance, follow_signals},
 };
 pub use self::{
     fate::{Ended, Fate},
@@ -121,17 +122,6 @@ impl Shared {
             std::future::pending::<()>().await;
         }
     }
-}
-
-/// How far a worker has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Stage {
-    /// It claims and works.
-    Run,
-    /// It works on what it has.
-    Drain,
-    /// It cancels what it has.
-    Stop,
 }
 
 impl Worker {
@@ -385,28 +375,6 @@ impl Worker {
         }
         Ok(pollers)
     }
-}
-
-/// The first signal lets the worker drain, whether or not it does so already, and the second makes it hurry.
-async fn follow_signals(stage: &watch::Sender<Stage>) -> std::io::Result<()> {
-    let mut signals = Signals::listen()?;
-    signals.next().await?;
-    tracing::info!(
-        "told to stop: what runs may come to its end, and nothing more is claimed; told once more, it is cancelled"
-    );
-    advance(stage, Stage::Drain);
-    signals.next().await?;
-    advance(stage, Stage::Stop);
-    Ok(())
-}
-
-/// A stage never goes back.
-fn advance(stage: &watch::Sender<Stage>, to: Stage) {
-    stage.send_if_modified(|stage| {
-        let later = *stage < to;
-        *stage = to.max(*stage);
-        later
-    });
 }
 
 fn flat(ended: std::result::Result<Result<()>, tokio::task::JoinError>) -> Result<()> {
