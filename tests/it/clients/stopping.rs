@@ -72,6 +72,38 @@ async fn a_worker_told_to_stop_ends_its_handlers_and_nothing_is_redelivered() {
 }
 
 #[tokio::test]
+async fn a_worker_that_ends_by_itself_lets_its_handler_end_when_it_is_told_to_stop_once() {
+    let app = TestApp::spawn().await;
+    let bus = client(&app);
+    let id = bus.publish("sleep", &milliseconds(Duration::from_millis(1500))).await.unwrap().id;
+    let mut worker = WorkerProcess::start_for(app.address, 1);
+    assert_eq!(worker.says(), started(&id, 1));
+    worker.signal(Signal::TERM);
+    assert_eq!(worker.last_words(), [format!("ended {id} 1"), "drained".to_owned()]);
+    assert!(worker.wait().success());
+    assert_eq!(fulfilled(&bus, &[id]).await, [1]);
+}
+
+#[tokio::test]
+async fn a_worker_told_to_stop_twice_fails_what_runs_and_ends() {
+    let app = TestApp::spawn().await;
+    let bus = client(&app);
+    let id = bus.publish("sleep", &milliseconds(Duration::from_secs(60))).await.unwrap().id;
+    let mut worker = WorkerProcess::start(app.address, 1);
+    assert_eq!(worker.says(), started(&id, 1));
+    let began = Instant::now();
+    // Two of one kind may arrive as one.
+    worker.signal(Signal::TERM);
+    worker.signal(Signal::INT);
+    assert_eq!(worker.last_words(), ["drained"]);
+    assert!(worker.wait().success());
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    let status = bus.status(&id).await.unwrap();
+    assert_eq!(status.state, IntentState::Open);
+    assert_eq!(status.last_error.as_deref(), Some("The worker was stopped before its handler had ended."));
+}
+
+#[tokio::test]
 async fn an_idle_worker_told_to_stop_ends_at_once_and_takes_nothing_along() {
     let app = TestApp::spawn().await;
     let bus = client(&app);

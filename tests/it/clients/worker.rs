@@ -17,6 +17,7 @@ use super::{PATIENCE, client_at};
 
 const ADDRESS: &str = "TEST_WORKER_BUS";
 const CONCURRENCY: &str = "TEST_WORKER_CONCURRENCY";
+const AT_MOST: &str = "TEST_WORKER_AT_MOST";
 /// What its own lines begin with; the rest is the test harness's.
 const MARK: &str = "worker: ";
 
@@ -38,7 +39,11 @@ async fn a_worker_in_its_own_process() {
         Ok::<_, &str>(job.payload)
     };
     let bus = client_at(address.parse::<SocketAddr>().expect("an address"));
-    Worker::new(bus).goal("sleep", sleep).concurrency(concurrency).run().await.expect("it drains");
+    let mut worker = Worker::new(bus).goal("sleep", sleep).concurrency(concurrency);
+    if let Ok(intents) = std::env::var(AT_MOST) {
+        worker = worker.at_most(intents.parse().expect("a number"));
+    }
+    worker.run().await.expect("it drains");
     say("drained".to_owned());
 }
 
@@ -50,9 +55,19 @@ pub(super) struct WorkerProcess {
 
 impl WorkerProcess {
     pub(super) fn start(bus: SocketAddr, concurrency: usize) -> Self {
+        Self::start_with(bus, concurrency, None)
+    }
+
+    /// One that ends after so many intents.
+    pub(super) fn start_for(bus: SocketAddr, intents: usize) -> Self {
+        Self::start_with(bus, 1, Some(intents))
+    }
+
+    fn start_with(bus: SocketAddr, concurrency: usize, at_most: Option<usize>) -> Self {
         let mut command = Command::new(std::env::current_exe().expect("this binary"));
         command.args(["clients::worker::a_worker_in_its_own_process", "--exact", "--ignored", "--nocapture"]);
         command.env(ADDRESS, bus.to_string()).env(CONCURRENCY, concurrency.to_string());
+        command.envs(at_most.map(|intents| (AT_MOST, intents.to_string())));
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the binary starts");
         let output = BufReader::new(child.stdout.take().expect("its output"));

@@ -1,6 +1,6 @@
 //! Asking for work: one loop for each goal. All of them share the slots of the worker.
 
-use std::{sync::Arc, sync::atomic::Ordering, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::OwnedSemaphorePermit,
@@ -8,7 +8,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{Shared, Stage, handler::Handle, job};
+use super::{Shared, Stage, handler::Handle, job, quota::Reserved};
 use crate::{
     claim::{Claim, Claims},
     error::{Error, Result},
@@ -27,15 +27,23 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// When the bus will never take such a claim: a wrong key, a namespace that is none.
-pub(super) async fn run(shared: Arc<Shared>, claim: Claim, handler: Arc<dyn Handle>) -> Result<()> {
-    let mut poller = Poller { jobs: JoinSet::new(), most: MOST, faults: 0, busy: false, shared, claim, handler };
+pub(super) async fn run(shared: Arc<Shared>, goal: usize, claim: Claim, handler: Arc<dyn Handle>) -> Result<()> {
+    let mut poller = Poller { jobs: JoinSet::new(), most: MOST, faults: 0, busy: false, shared, goal, claim, handler };
     let done = poller.poll().await;
     while poller.jobs.join_next().await.is_some() {}
     done
 }
 
+/// Room for one job.
+struct Slot {
+    slot: OwnedSemaphorePermit,
+    reserved: Reserved,
+}
+
 struct Poller {
     shared: Arc<Shared>,
+    /// Its place among the goals.
+    goal: usize,
     claim: Claim,
     handler: Arc<dyn Handle>,
     jobs: JoinSet<()>,
@@ -55,7 +63,9 @@ impl Poller {
                 slots = self.slots() => slots,
                 () = shared.reached(Stage::Drain) => break,
             };
+            let Some(slots) = slots else { break };
             let began = Instant::now();
+            let look = shared.idle.look();
             let (claim, limit) = self.next_claim(slots.len());
             let asked = claim.ask(limit);
             let mut asked = std::pin::pin!(asked);
@@ -72,12 +82,16 @@ impl Poller {
             };
             let empty = answer.as_ref().is_ok_and(|claims| claims.claimed.is_empty());
             let pause = self.take(answer, slots, limit, began)?;
-            if empty && self.shared.until_empty {
+            if empty && shared.until_empty {
                 // What runs may bring new work, or come back at once.
-                if self.jobs.join_next().await.is_none() {
-                    break;
+                let again = tokio::select! {
+                    again = shared.idle.found_nothing(self.goal, look) => again,
+                    () = shared.reached(Stage::Drain) => false,
+                };
+                if again {
+                    continue;
                 }
-                continue;
+                break;
             }
             if !pause.is_zero() {
                 tokio::select! {
@@ -98,22 +112,21 @@ impl Poller {
         }
     }
 
-    /// One free slot at least, and as many more as this claim may fill.
-    async fn slots(&self) -> Vec<OwnedSemaphorePermit> {
-        let mut slots = Vec::new();
+    /// One free slot at least, and as many more as this claim may fill. `None`: nothing more may be claimed.
+    async fn slots(&self) -> Option<Vec<Slot>> {
         // The semaphore is never closed.
-        while slots.is_empty() {
-            slots.extend(Arc::clone(&self.shared.slots).acquire_owned().await.ok());
-        }
+        let slot = Arc::clone(&self.shared.slots).acquire_owned().await.ok()?;
+        let mut slots = vec![Slot { slot, reserved: self.shared.quota.reserve().await? }];
         // Jobs that are about to end free their slots first, so that one claim serves them all.
         tokio::task::yield_now().await;
         let most = self.most.min(if self.shared.goals > 1 && !self.busy { 1 } else { usize::MAX });
         while slots.len() < most
             && let Ok(slot) = Arc::clone(&self.shared.slots).try_acquire_owned()
+            && let Some(reserved) = self.shared.quota.try_reserve()
         {
-            slots.push(slot);
+            slots.push(Slot { slot, reserved });
         }
-        slots
+        Some(slots)
     }
 
     /// The claim for so many slots. A worker with one goal waits with all of them. With several, one that waits holds one slot
@@ -123,7 +136,7 @@ impl Poller {
             _ if self.shared.until_empty => Duration::ZERO,
             1 => self.shared.poll_wait,
             _ if self.busy => Duration::ZERO,
-            goals if goals > self.shared.concurrency => self.shared.poll_wait.min(TURN),
+            goals if goals > self.shared.concurrency.min(self.shared.quota.left()) => self.shared.poll_wait.min(TURN),
             _ => self.shared.poll_wait,
         };
         let limit = (slots > 1).then(|| u32::try_from(slots).unwrap_or(u32::MAX));
@@ -134,7 +147,7 @@ impl Poller {
     fn take(
         &mut self,
         answer: Result<Claims>,
-        slots: Vec<OwnedSemaphorePermit>,
+        slots: Vec<Slot>,
         limit: Option<u32>,
         began: Instant,
     ) -> Result<Duration> {
@@ -148,12 +161,12 @@ impl Poller {
         }
         self.busy = true;
         // One by itself, where a list was asked for: a server of a generation that knows no requests about many.
-        if limit.is_some() && !claims.is_list {
-            self.shared.batches.store(false, Ordering::Relaxed);
+        if limit.is_some() {
+            self.shared.batches.learn(claims.is_list);
         }
-        for (claimed, slot) in claims.claimed.into_iter().zip(slots) {
-            let job = job::run(Arc::clone(&self.shared), Arc::clone(&self.handler), claimed, slot);
-            self.jobs.spawn(job);
+        for (claimed, Slot { slot, reserved }) in claims.claimed.into_iter().zip(slots) {
+            self.shared.quota.use_up(reserved);
+            job::start(&mut self.jobs, Arc::clone(&self.shared), Arc::clone(&self.handler), claimed, slot);
         }
         Ok(Duration::ZERO)
     }
@@ -179,11 +192,11 @@ impl Poller {
             Error::Protocol(_) if self.most > 1 => self.most = (self.most / 4).max(1),
             Error::Protocol(_) => {}
             // Not the bus says so but something in between, which may know no better for the moment.
-            Error::Refused(ref refusal) if refusal.code().is_none() => {}
+            Error::Refused(ref refusal) | Error::Auth(ref refusal) if refusal.code().is_none() => {}
             ref error if error.is_retryable() => {}
             error => return Err(error),
         }
-        let pause = error.retry_after().unwrap_or_default() + self.shared.client.retry.pause(self.faults);
+        let pause = error.retry_after().unwrap_or_default().saturating_add(self.shared.client.retry.pause(self.faults));
         tracing::warn!(%error, ?pause, faults = self.faults, "claiming failed");
         Ok(pause)
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use intent_bus_client::{Error, IntentState};
+use intent_bus_client::{Error, IntentState, Job, RetryPolicy, Worker};
 
 use crate::stub::{Reply, Stub, json, refused};
 
@@ -145,4 +145,33 @@ async fn a_value_that_is_not_there_is_none_and_a_lone_surrogate_is_no_text() {
     assert_eq!(bus.get("a").await.unwrap(), None);
     assert_eq!(bus.get("a").await.unwrap().as_deref(), Some(r#"{"state":"green"}"#));
     assert!(matches!(bus.get("a").await, Err(Error::Protocol(_))));
+}
+
+#[tokio::test]
+async fn a_bus_that_stays_away_is_told_of_however_long_a_result_may_be_waited_for() {
+    let stub = Stub::start(|seen| match seen.nth {
+        0 => json(200, r#"{"id":"0a","status":"open"}"#),
+        _ => Reply::Lost,
+    })
+    .await;
+    let bus = stub.builder().retry(RetryPolicy::default().patience(Duration::from_millis(100))).build().unwrap();
+    let waited = tokio::time::timeout(Duration::from_secs(10), bus.wait_for_result("0a", Duration::MAX)).await;
+    let error = waited.expect("it gives up").unwrap_err();
+    assert!(matches!(error, Error::Network(_)), "{error}");
+}
+
+#[tokio::test]
+async fn times_of_any_length_are_taken() {
+    let stub = Stub::start(|seen| match seen.what.as_str() {
+        "POST /claim" => Reply::Answer(204, vec![("retry-after", "1000000000000000000".to_owned())], String::new()),
+        _ => json(200, r#"{"id":"0a","status":"dead"}"#),
+    })
+    .await;
+    let retry = RetryPolicy::default().first_pause(Duration::MAX).longest_pause(Duration::MAX);
+    let bus = stub.builder().timeout(Duration::MAX).connect_timeout(Duration::MAX).retry(retry).build().unwrap();
+    assert!(bus.wait_for_result("0a", Duration::MAX).await.is_ok());
+    assert!(bus.claim("g").wait(Duration::from_secs(60)).await.unwrap().is_none());
+    let worker = Worker::new(bus).goal("g", |_: Job<u8>| async { Ok::<_, Error>(()) });
+    let worker = worker.poll_interval(Duration::MAX).handler_timeout(Duration::MAX).cancel_grace(Duration::MAX);
+    worker.drain_timeout(Duration::MAX).run_until(stub.until("POST /claim", 2)).await.unwrap();
 }

@@ -195,3 +195,32 @@ async fn a_result_leaves_byte_for_byte() {
     let sent: Value = stub.seen()[2].json();
     assert_eq!((&sent["result"], &sent["result_type"]), (&value!("hello"), &value!("text")));
 }
+
+const PAGE: &str = "<h1>default backend - 404</h1>";
+
+#[tokio::test]
+async fn what_something_before_the_bus_refuses_is_sent_again_and_no_lease_is_lost_by_it() {
+    let (stub, claimed) = bus(Some("t"), |seen| match (seen.what.as_str(), seen.nth) {
+        ("POST /fulfill/0a" | "POST /extend_claim/0a", 0) => json(404, PAGE),
+        ("POST /fulfill/0a", 1) => json(403, PAGE),
+        _ => ok(),
+    })
+    .await;
+    stub.client().extend(&claimed, Duration::from_secs(10)).await.unwrap();
+    stub.client().fulfill(&claimed, "x").await.unwrap();
+    assert_eq!(stub.requests().len(), 1 + 2 + 3, "{:?}", stub.requests());
+
+    // It may have answered after the bus had done it.
+    let (stub, claimed) = bus(Some("t"), |seen| match (seen.what.as_str(), seen.nth) {
+        ("POST /fulfill/0a" | "GET /status/0a", 0) => json(404, PAGE),
+        ("POST /fulfill/0a", _) => refused(404, "not_found"),
+        _ => status("fulfilled", 2, None),
+    })
+    .await;
+    stub.client().fulfill(&claimed, "x").await.unwrap();
+    assert_eq!(stub.requests().len(), 1 + 2 + 2, "{:?}", stub.requests());
+
+    // A server without tokens may be one without codes.
+    let (stub, claimed) = bus(None, |_| json(404, PAGE)).await;
+    assert!(matches!(stub.client().fulfill(&claimed, "x").await, Err(Error::LeaseLost { .. })));
+}

@@ -175,3 +175,27 @@ async fn an_extension_whose_answer_was_lost_is_sent_again() {
     assert_eq!(sent.json(), serde_json::json!({"claim_token": "t", "seconds": 13}));
     assert_eq!(stub.requests(), ["POST /claim", "POST /extend_claim/0a", "POST /extend_claim/0a"]);
 }
+
+#[tokio::test]
+async fn what_was_sent_once_is_not_told_as_unsent_when_nobody_is_there_later() {
+    use tokio::io::AsyncReadExt;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        // The address is free before the client knows that its request was lost.
+        drop(listener);
+        let _ = stream.read(&mut [0; 4096]).await;
+    });
+    let retry = RetryPolicy::default().attempts(2).first_pause(Duration::from_millis(1));
+    let builder = IntentClient::builder().base_url(format!("http://{address}")).api_key("tk_0").retry(retry);
+    let error = builder.build().unwrap().publish("greet", "Ada").await.unwrap_err();
+    assert!(matches!(&error, Error::Network(error) if !error.is_unsent() && !error.is_timeout()), "{error}");
+}
+
+#[tokio::test]
+async fn outcomes_that_are_not_as_many_as_the_intents_are_no_answer() {
+    let stub = Stub::start(|_| json(200, r#"{"outcomes":[{"id":"0a","status":"published"}]}"#)).await;
+    let error = stub.client().publish_many([NewIntent::new("a", &1), NewIntent::new("a", &2)]).await.unwrap_err();
+    assert!(matches!(&error, Error::Protocol(said) if said.contains("1 outcomes for 2")), "{error}");
+}

@@ -76,3 +76,55 @@ async fn a_lease_that_ended_with_nobody_after_it_lets_the_handler_finish() {
     worker.run_until(stub.until("POST /fulfill/01", 1)).await.unwrap();
     assert!(stub.requests().contains(&"GET /status/01".to_owned()));
 }
+
+#[tokio::test]
+async fn the_last_attempt_may_finish_although_its_lease_has_ended() {
+    let stub = Stub::start(move |seen| match (seen.what.as_str(), seen.nth) {
+        ("POST /claim", 0) => json(200, intent(1, &value!(1), 1)),
+        ("POST /claim", _) => nothing(),
+        ("POST /extend_claim/01", _) => refused(404, "not_found"),
+        // No attempt is left, so it is shown as dead; it is not given up yet.
+        ("GET /status/01", _) => {
+            json(200, value!({"id": "01", "status": "dead", "claim_attempts": 1, "completed_at": null}))
+        }
+        _ => json(200, value!({"ok": true})),
+    })
+    .await;
+    let handler = |_: Job<u8>| async {
+        tokio::time::sleep(Duration::from_millis(1300)).await;
+        Ok::<_, Error>(())
+    };
+    Worker::new(stub.client()).goal("g", handler).at_most(1).run_until(pending()).await.unwrap();
+    assert!(stub.requests().contains(&"GET /status/01".to_owned()));
+    assert_eq!(stub.requests().last().map(String::as_str), Some("POST /fulfill/01"));
+}
+
+#[tokio::test]
+async fn the_lease_is_extended_until_the_end_is_told() {
+    let extended = AtomicBool::new(false);
+    let hands_out = hands_out(vec![intent(1, &value!(1), 1)]);
+    let stub = Stub::start(move |seen| match seen.what.as_str() {
+        "POST /extend_claim/01" => {
+            extended.store(true, Ordering::SeqCst);
+            json(200, value!({"ok": true}))
+        }
+        "POST /fulfill/01" if !extended.load(Ordering::SeqCst) => refused(500, "internal_error"),
+        _ => hands_out(seen),
+    })
+    .await;
+    let worker = Worker::new(stub.client()).goal("g", |_: Job<u8>| async { Ok::<_, Error>(()) }).at_most(1);
+    tokio::time::timeout(Duration::from_secs(10), worker.run_until(pending())).await.expect("it is told").unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_handler_that_keeps_its_thread_keeps_its_lease() {
+    let stub = Stub::start(hands_out(vec![intent(1, &value!(1), 1)])).await;
+    let handler = |_: Job<u8>| async {
+        std::thread::sleep(Duration::from_millis(1500));
+        Ok::<_, Error>(())
+    };
+    Worker::new(stub.client()).goal("g", handler).at_most(1).run_until(pending()).await.unwrap();
+    let mut requests = stub.requests();
+    requests.retain(|what| what != "POST /claim");
+    assert_eq!(requests, ["POST /extend_claim/01", "POST /fulfill/01"]);
+}

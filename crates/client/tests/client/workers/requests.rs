@@ -14,13 +14,15 @@ async fn a_wrong_key_ends_the_worker_and_a_bus_that_is_away_does_not() {
         0 => Reply::Lost,
         1 => refused(503, "database_busy"),
         2 => json(502, "<html>Bad Gateway</html>"),
+        3 => json(404, "<html>default backend</html>"),
+        4 => json(403, "<html>forbidden</html>"),
         _ => refused(401, "unauthorized"),
     })
     .await;
     let worker = Worker::new(stub.client()).goal("g", |_: Job<u8>| async { Ok::<_, Error>(()) });
     let ended = tokio::time::timeout(Duration::from_secs(10), worker.run_until(pending())).await.expect("it ends");
     assert!(matches!(ended, Err(Error::Auth(_))), "{ended:?}");
-    assert_eq!(stub.requests().len(), 4);
+    assert_eq!(stub.requests().len(), 6);
 }
 
 #[tokio::test]
