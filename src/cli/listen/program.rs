@@ -71,7 +71,7 @@ impl Program {
             return Err(io::Error::other("a process without its three streams"));
         };
         let work = async {
-            // The guard takes all of it, whether the program does or not; that it has died shows by its status.
+            // The guard takes all of it at once, whether the program does or not; that it has died shows by its status.
             let feed = async {
                 let _ = lifeline.write_all(payload).await;
                 Ok(())

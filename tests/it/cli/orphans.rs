@@ -37,8 +37,10 @@ async fn gone(family: &[String]) {
     until("nothing of the family is left", PATIENCE, async || !family.iter().any(|id| runs(id))).await;
 }
 
+/// An intent with more payload than a pipe holds. None of the programs reads it: what hears nothing until somebody does would
+/// not hear that it has to end.
 async fn publish(root: &Client) -> String {
-    root.published(intent_with("g", json!({"max_attempts": 1}))).await
+    root.published(intent_with("g", json!({"max_attempts": 1, "payload": {"unread": "?".repeat(200_000)}}))).await
 }
 
 #[tokio::test]
