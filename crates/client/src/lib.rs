@@ -34,4 +34,4 @@ pub use publish::{NewIntent, Publish, PublishMany, PublishOutcome, Published};
 pub use retry::RetryPolicy;
 pub use serde_json::value::RawValue;
 pub use status::{IntentResult, IntentState, IntentStatus};
-pub use worker::{Job, Outcome, Worker};
+pub use worker::{Ended, Fate, Job, Outcome, Worker};

@@ -4,7 +4,6 @@ use std::{io, time::Instant};
 
 use intent_bus_client::{Job, Outcome, RawValue};
 use intent_bus_protocol::{json, limits::MAX_DEPTH};
-use tokio::sync::Notify;
 
 use super::{
     ledger::{Entry, Ledger},
@@ -20,14 +19,11 @@ pub(super) struct Task {
     /// Run nothing that is not known to be private.
     pub(super) private_only: bool,
     pub(super) ledger: Ledger,
-    /// Is told when a run begins.
-    pub(super) begun: Notify,
 }
 
 impl Task {
     /// What the intent comes to; as an error the reason why it has failed.
     pub(super) async fn run(&self, job: &Job<Box<RawValue>>) -> Result<Outcome, String> {
-        self.begun.notify_one();
         let entry = Entry { ledger: &self.ledger, id: job.id(), goal: job.goal(), attempt: job.attempt() };
         let open = entry.open();
         let began = Instant::now();

@@ -12,7 +12,6 @@ use std::{ffi::OsString, sync::Arc, time::Duration};
 
 use clap::{ArgGroup, Args};
 use intent_bus_client::{Job, RawValue, Worker};
-use tokio::sync::Notify;
 
 pub(super) use self::guard::{Arguments as GuardArguments, NAME as GUARD, run as guard};
 use self::{job::Task, ledger::Ledger, program::Program};
@@ -112,7 +111,6 @@ pub(super) async fn run(mut arguments: Arguments) -> Result<Exit, Failure> {
         },
         private_only: by_shell,
         ledger: Ledger::new(arguments.bus.json, arguments.verbose),
-        begun: Notify::new(),
     });
     let mut worker =
         Worker::new(client).concurrency(usize::from(arguments.concurrency)).capabilities(arguments.capability);
@@ -136,12 +134,9 @@ pub(super) async fn run(mut arguments: Arguments) -> Result<Exit, Failure> {
         });
     }
     if arguments.once {
-        // With one slot nothing else is claimed while the first runs; it is run to its end.
-        let first = Arc::clone(&task);
-        worker.run_or_until(async move { first.begun.notified().await }).await?;
-    } else {
-        worker.run().await?;
+        worker = worker.at_most(1);
     }
+    worker.run().await?;
     let finite = arguments.once || arguments.drain;
     Ok(if finite && task.ledger.any_failed() { Exit::Dead } else { Exit::Done })
 }

@@ -4,6 +4,7 @@ use std::{error::Error as StdError, marker::PhantomData, pin::Pin, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::{RawValue, to_raw_value};
+use tokio::sync::watch;
 
 use crate::{claim::Claimed, client::IntentClient, error::chain, finish::End};
 
@@ -34,6 +35,7 @@ pub struct Job<T> {
     claimed: Arc<Claimed>,
     client: IntentClient,
     traceparent: Option<String>,
+    cancelled: watch::Receiver<bool>,
 }
 
 impl<T> Job<T> {
@@ -77,6 +79,31 @@ impl<T> Job<T> {
     #[must_use]
     pub fn traceparent(&self) -> Option<&str> {
         self.traceparent.as_deref()
+    }
+
+    /// Waits until this job has to end: its lease is lost, its time is over, or the worker makes haste to stop. The handler may
+    /// then go on for [`Worker::cancel_grace`](super::Worker::cancel_grace), to leave things in order. What it gives by then is
+    /// its end, unless the lease is lost.
+    ///
+    /// ```no_run
+    /// use intent_bus_client::Job;
+    ///
+    /// async fn render(job: Job<u32>) -> Result<u32, String> {
+    ///     let mut program = tokio::process::Command::new("render").arg(job.payload.to_string()).spawn().map_err(|e| e.to_string())?;
+    ///     tokio::select! {
+    ///         ended = program.wait() => ended.map(|_| 1).map_err(|error| error.to_string()),
+    ///         () = job.cancelled() => {
+    ///             program.kill().await.map_err(|error| error.to_string())?;
+    ///             Err("ended before its time".to_owned())
+    ///         }
+    ///     }
+    /// }
+    /// # let _ = render;
+    /// ```
+    pub fn cancelled(&self) -> impl Future<Output = ()> + Send + 'static + use<T> {
+        let mut cancelled = self.cancelled.clone();
+        // Without a sender the job is over, too.
+        async move { drop(cancelled.wait_for(|cancelled| *cancelled).await) }
     }
 }
 
@@ -174,9 +201,17 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 
 pub(super) type Working = Pin<Box<dyn Future<Output = End> + Send>>;
 
+/// What comes with a job, whatever its payload is read as.
+pub(super) struct Context {
+    pub(super) claimed: Arc<Claimed>,
+    pub(super) client: IntentClient,
+    pub(super) traceparent: Option<String>,
+    pub(super) cancelled: watch::Receiver<bool>,
+}
+
 /// A handler of whatever type.
 pub(super) trait Handle: Send + Sync {
-    fn handle(&self, claimed: Arc<Claimed>, client: IntentClient, traceparent: Option<String>) -> Working;
+    fn handle(&self, context: Context) -> Working;
 }
 
 /// An async function as a handler.
@@ -199,7 +234,7 @@ where
     O: IntoOutcome,
     E: Into<BoxError>,
 {
-    fn handle(&self, claimed: Arc<Claimed>, client: IntentClient, traceparent: Option<String>) -> Working {
+    fn handle(&self, Context { claimed, client, traceparent, cancelled }: Context) -> Working {
         let payload = match claimed.payload::<T>() {
             Ok(payload) => payload,
             Err(error) => {
@@ -207,7 +242,7 @@ where
                 return Box::pin(std::future::ready(end));
             }
         };
-        let work = (self.function)(Job { payload, claimed, client, traceparent });
+        let work = (self.function)(Job { payload, claimed, client, traceparent, cancelled });
         Box::pin(async move {
             match work.await {
                 Ok(outcome) => outcome

@@ -9,14 +9,17 @@ use std::{
 };
 
 use tokio::{
-    sync::OwnedSemaphorePermit,
+    sync::{OwnedSemaphorePermit, watch},
+    task::JoinSet,
     time::{Instant, sleep, sleep_until, timeout},
 };
 use tracing::Instrument;
 
 use super::{
     Shared, Stage,
-    handler::Handle,
+    fate::{Ended, Fate},
+    handler::{Context, Handle},
+    passed,
     trace::{self, Trace},
 };
 use crate::{
@@ -32,44 +35,83 @@ const AGAIN: u32 = 8;
 /// How long a worker that makes haste tries to tell what it has.
 const HASTE: Duration = Duration::from_secs(5);
 
-/// Runs a claimed intent to its end. The slot is free again as soon as the handler has ended.
-pub(super) async fn run(shared: Arc<Shared>, handler: Arc<dyn Handle>, claimed: Claimed, slot: OwnedSemaphorePermit) {
+/// Why a handler has to end.
+enum Over {
+    LeaseLost,
+    TimedOut(Duration),
+    Stopped,
+}
+
+/// Runs a claimed intent to its end, in tasks of this set. The slot is free again as soon as the handler has ended.
+pub(super) fn start(
+    jobs: &mut JoinSet<()>,
+    shared: Arc<Shared>,
+    handler: Arc<dyn Handle>,
+    claimed: Claimed,
+    slot: OwnedSemaphorePermit,
+) {
+    let claimed = Arc::new(claimed);
     let trace = claimed.traceparent().and_then(Trace::below);
     let span = span(&claimed, trace.as_ref());
     let traceparent = trace.map(|trace| trace.traceparent());
-    async move {
-        let claimed = Arc::new(claimed);
-        let client = shared.client.clone();
-        let handler = {
-            let (claimed, client, traceparent) = (Arc::clone(&claimed), client.clone(), traceparent.clone());
-            // Called within the future, so that a panic in here is one of the handler, too.
-            async move { handler.handle(claimed, client, traceparent).await }
-        };
-        let worked = trace::within(traceparent.clone(), caught(handler));
-        let worked = within(shared.handler_timeout, worked);
-        let end = tokio::select! {
-            end = worked => Some(end),
-            () = hold(&client, &claimed, traceparent.as_deref()) => None,
-            () = shared.reached(Stage::Stop) => {
-                Some(End::failed("The worker was stopped before its handler had ended."))
-            }
-        };
+    // A task of its own, which is begun before the job's: a handler that keeps its thread does not keep this from running on
+    // another one. It ends with this set.
+    let mut lease = JoinSet::new();
+    let held = hold(shared.client.clone(), Arc::clone(&claimed), traceparent.clone());
+    lease.spawn(held.instrument(span.clone()));
+    let run = async move {
+        let end = work(&shared, handler, &claimed, traceparent.clone(), &mut lease).await;
         drop(slot);
-        let Some(end) = end else {
-            return tracing::warn!("the lease is lost; the handler was dropped");
+        let fate = match end {
+            None => Fate::LeaseLost,
+            Some(end) => tokio::select! {
+                fate = finish(&shared, &claimed, traceparent, end) => fate,
+                () = out_of_time(&shared) => Fate::Untold(Error::TimedOut(HASTE)),
+            },
         };
-        tokio::select! {
-            () = finish(&shared, &claimed, traceparent, end) => {}
-            () = out_of_time(&shared) => tracing::error!("the worker was stopped before the end was told"),
+        tell(&fate);
+        if let Some(hook) = &shared.on_end {
+            hook(&Ended { claimed, fate });
         }
-    }
-    .instrument(span)
-    .await;
+    };
+    jobs.spawn(run.instrument(span));
+}
+
+/// Lets the handler work. Gives what it comes to, or `None` if the lease is lost. A handler that has to end is told, and waited
+/// for a while.
+async fn work(
+    shared: &Shared,
+    handler: Arc<dyn Handle>,
+    claimed: &Arc<Claimed>,
+    traceparent: Option<String>,
+    lease: &mut JoinSet<()>,
+) -> Option<End> {
+    let (cancel, cancelled) = watch::channel(false);
+    let work = {
+        let (claimed, client, traceparent) = (Arc::clone(claimed), shared.client.clone(), traceparent.clone());
+        // Called within the future, so that a panic in here is one of the handler, too.
+        async move { handler.handle(Context { claimed, client, traceparent, cancelled }).await }
+    };
+    let mut worked = std::pin::pin!(trace::within(traceparent, caught(work)));
+    let over = tokio::select! {
+        end = &mut worked => return Some(end),
+        _ = lease.join_next() => Over::LeaseLost,
+        limit = passed(shared.handler_timeout) => Over::TimedOut(limit),
+        () = shared.reached(Stage::Stop) => Over::Stopped,
+    };
+    cancel.send_replace(true);
+    let late = timeout(shared.cancel_grace, worked).await.ok();
+    let reason = match over {
+        Over::LeaseLost => return None,
+        Over::TimedOut(limit) => format!("The handler did not end within {} s.", limit.as_secs_f64()),
+        Over::Stopped => "The worker was stopped before its handler had ended.".to_owned(),
+    };
+    Some(late.unwrap_or_else(|| End::failed(&reason)))
 }
 
 /// Tells the end. A result that the bus does not take (too large, too deep) is a failure: kept back, it would only come about
 /// again, when the lease is over, and nobody would know why.
-async fn finish(shared: &Shared, claimed: &Claimed, traceparent: Option<String>, end: End) {
+async fn finish(shared: &Shared, claimed: &Claimed, traceparent: Option<String>, end: End) -> Fate {
     let mut finish = Finish { traceparent, ..Finish::new(claimed, end) };
     loop {
         let failure = match &finish.end {
@@ -83,7 +125,10 @@ async fn finish(shared: &Shared, claimed: &Claimed, traceparent: Option<String>,
                 let end = End::failed(&format!("The bus does not take the result: {refusal}"));
                 finish = Finish { traceparent, ..Finish::new(claimed, end) };
             }
-            done => return tell(failure.as_deref(), done),
+            Ok(Done::Fulfilled) => return Fate::Fulfilled,
+            Ok(Done::Failed(becomes)) => return Fate::Failed { becomes, reason: failure.unwrap_or_default() },
+            Err(Error::LeaseLost { .. }) => return Fate::LeaseLost,
+            Err(error) => return Fate::Untold(error),
         }
     }
 }
@@ -111,12 +156,12 @@ fn span(claimed: &Claimed, trace: Option<&Trace>) -> tracing::Span {
     )
 }
 
-fn tell(failure: Option<&str>, done: Result<Done, Error>) {
-    match done {
-        Err(Error::LeaseLost { .. }) => tracing::warn!("the lease was lost before the end was told"),
-        Err(error) => tracing::error!(%error, "what became of the intent is not known"),
-        Ok(Done::Failed(failed)) => tracing::warn!(?failed, error = failure, "failed"),
-        Ok(Done::Fulfilled) => tracing::debug!("fulfilled"),
+fn tell(fate: &Fate) {
+    match fate {
+        Fate::LeaseLost => tracing::warn!("the lease was lost; nothing is told"),
+        Fate::Untold(error) => tracing::error!(%error, "what became of the intent is not known"),
+        Fate::Failed { becomes, reason } => tracing::warn!(?becomes, error = reason, "failed"),
+        Fate::Fulfilled => tracing::debug!("fulfilled"),
     }
 }
 
@@ -138,25 +183,16 @@ fn message(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
 }
 
-async fn within(limit: Option<Duration>, work: impl Future<Output = End>) -> End {
-    let Some(limit) = limit else {
-        return work.await;
-    };
-    timeout(limit, work)
-        .await
-        .unwrap_or_else(|_| End::failed(&format!("The handler did not end within {} s.", limit.as_secs_f64())))
-}
-
 /// Extends the lease by its own length whenever half of it is left. Returns when it is lost: somebody else has the intent, or
 /// it is over.
-async fn hold(client: &IntentClient, claimed: &Claimed, traceparent: Option<&str>) {
+async fn hold(client: IntentClient, claimed: Arc<Claimed>, traceparent: Option<String>) {
     let lease = claimed.lease();
     let mut until = Instant::now() + lease;
     let mut held = true;
     loop {
         sleep_until(until.checked_sub(lease / 2).unwrap_or(until)).await;
         if held {
-            match client.extend_traced(claimed, lease, traceparent).await {
+            match client.extend_traced(&claimed, lease, traceparent.as_deref()).await {
                 Ok(by) => {
                     until += by;
                     continue;

@@ -1,9 +1,11 @@
 //! The worker: claims intents, runs handlers for them, and tells the bus what came of it.
 
+mod fate;
 mod finisher;
 mod handler;
 mod job;
 mod poll;
+mod quota;
 mod signals;
 pub(crate) mod trace;
 
@@ -19,10 +21,16 @@ use tokio::{
     task::JoinSet,
 };
 
-pub use self::handler::{BoxError, IntoOutcome, Job, Outcome};
 use self::{
+    fate::Hook,
     finisher::Finisher,
     handler::{Handle, Handler},
+    quota::{Quota, UNLIMITED},
+    signals::Signals,
+};
+pub use self::{
+    fate::{Ended, Fate},
+    handler::{BoxError, IntoOutcome, Job, Outcome},
 };
 use crate::{
     client::IntentClient,
@@ -67,8 +75,11 @@ pub struct Worker {
     publisher: Option<String>,
     own_only: bool,
     until_empty: bool,
+    at_most: usize,
     concurrency: usize,
     handler_timeout: Option<Duration>,
+    cancel_grace: Duration,
+    on_end: Option<Hook>,
     drain_timeout: Option<Duration>,
     poll_wait: Duration,
     poll_interval: Duration,
@@ -83,7 +94,10 @@ struct Shared {
     fulfilled: Arc<Finisher>,
     failed: Arc<Finisher>,
     batches: Arc<AtomicBool>,
+    quota: Quota,
     handler_timeout: Option<Duration>,
+    cancel_grace: Duration,
+    on_end: Option<Hook>,
     poll_wait: Duration,
     poll_interval: Duration,
     /// Whether a claim that finds nothing is the last, once no job runs.
@@ -115,7 +129,7 @@ enum Stage {
     Run,
     /// It works on what it has.
     Drain,
-    /// It drops what it has.
+    /// It cancels what it has.
     Stop,
 }
 
@@ -131,8 +145,11 @@ impl Worker {
             publisher: None,
             own_only: false,
             until_empty: false,
+            at_most: UNLIMITED,
             concurrency: 1,
             handler_timeout: None,
+            cancel_grace: Duration::ZERO,
+            on_end: None,
             drain_timeout: None,
             poll_wait: Duration::from_secs(20),
             poll_interval: Duration::from_secs(1),
@@ -207,6 +224,25 @@ impl Worker {
         self
     }
 
+    /// Ends when it has claimed so many intents, 1 at least, and they are worked off.
+    ///
+    /// ```no_run
+    /// # async fn example(worker: intent_bus_client::Worker) -> intent_bus_client::Result<()> {
+    /// worker.at_most(1).run().await
+    /// # }
+    /// ```
+    pub fn at_most(mut self, intents: usize) -> Self {
+        self.at_most = intents.clamp(1, UNLIMITED);
+        self
+    }
+
+    /// Calls this with what became of each claim, once for each, when it is known. It runs in the worker's tasks: it must not
+    /// block.
+    pub fn on_end(mut self, hook: impl Fn(&Ended) + Send + Sync + 'static) -> Self {
+        self.on_end = Some(Arc::new(hook));
+        self
+    }
+
     /// How many handlers run at the same time: 1 unless set, and at least. As many are claimed by one request as there are free
     /// slots.
     pub fn concurrency(mut self, handlers: usize) -> Self {
@@ -214,9 +250,16 @@ impl Worker {
         self
     }
 
-    /// How long a handler may take. Then it is dropped, and the attempt has failed. As long as it likes unless set.
+    /// How long a handler may take. Then it is cancelled, and the attempt has failed. As long as it likes unless set.
     pub fn handler_timeout(mut self, limit: Duration) -> Self {
         self.handler_timeout = Some(limit);
+        self
+    }
+
+    /// How long a handler that is cancelled may go on before it is dropped: see [`Job::cancelled`]. Until then it keeps its slot,
+    /// and its lease is extended where it can be. Not at all unless set: it is dropped at its next `.await`.
+    pub fn cancel_grace(mut self, limit: Duration) -> Self {
+        self.cancel_grace = limit;
         self
     }
 
@@ -238,36 +281,22 @@ impl Worker {
         self
     }
 
-    /// Works until SIGTERM or SIGINT, then drains.
+    /// Works until SIGTERM or SIGINT, then drains; a second one cancels the handlers.
     ///
     /// # Errors
     /// When the bus will never take its claims ([`Error::Auth`], [`Error::Refused`]), or the worker has no goal. Handlers that
     /// run then run to their end first.
     pub async fn run(self) -> Result<()> {
-        self.run_with(first_told(), told).await
-    }
-
-    /// Works until this ends, or until SIGTERM or SIGINT, whichever is first, then drains.
-    ///
-    /// # Errors
-    /// As [`Self::run`].
-    ///
-    /// ```no_run
-    /// # async fn example(worker: intent_bus_client::Worker) -> intent_bus_client::Result<()> {
-    /// worker.run_or_until(tokio::time::sleep(std::time::Duration::from_secs(3600))).await
-    /// # }
-    /// ```
-    pub async fn run_or_until(self, stop: impl Future<Output = ()>) -> Result<()> {
-        let either = async {
-            tokio::select! {
-                () = stop => {}
-                () = first_told() => {}
+        let stage = watch::Sender::new(Stage::Run);
+        let told = async {
+            if let Err(error) = follow_signals(&stage).await {
+                tracing::error!(%error, "signals cannot be listened to");
             }
         };
-        self.run_with(either, told).await
+        self.run_with(&stage, told).await
     }
 
-    /// Works until this ends, then drains.
+    /// Works until this ends, then drains. Signals are left to the program.
     ///
     /// # Errors
     /// As [`Self::run`].
@@ -278,45 +307,38 @@ impl Worker {
     /// # }
     /// ```
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> Result<()> {
-        self.run_with(stop, std::future::pending).await
+        let stage = watch::Sender::new(Stage::Run);
+        let told = async {
+            stop.await;
+            advance(&stage, Stage::Drain);
+        };
+        self.run_with(&stage, told).await
     }
 
-    /// The second is listened to when the first has ended, and means haste.
-    async fn run_with<H: Future<Output = ()>>(
-        self,
-        stop: impl Future<Output = ()>,
-        hasten: impl FnOnce() -> H,
-    ) -> Result<()> {
-        let (stage, told) = watch::channel(Stage::Run);
+    /// Works until all pollers have ended: by themselves, or since the stage that `told` sets says so.
+    async fn run_with(self, stage: &watch::Sender<Stage>, told: impl Future<Output = ()>) -> Result<()> {
         let drain_timeout = self.drain_timeout;
-        let mut pollers = self.start(told)?;
-        let outcome = tokio::select! {
-            () = stop => Ok(()),
-            // None ends by itself but with an error, or because it has found nothing.
-            ended = first_to_fail(&mut pollers) => ended,
-        };
-        stage.send_replace(Stage::Drain);
-        tracing::debug!("draining");
-        let mut drained = std::pin::pin!(async {
+        let mut pollers = self.start(stage.subscribe())?;
+        let ended = async {
             let mut outcome = Ok(());
             while let Some(ended) = pollers.join_next().await {
-                outcome = outcome.and(flat(Some(ended)));
+                outcome = outcome.and(flat(ended));
+                if outcome.is_err() {
+                    advance(stage, Stage::Drain);
+                }
             }
             outcome
-        });
-        let in_time = tokio::select! {
-            rest = &mut drained => Some(rest),
-            () = hasten() => None,
-            () = limit(drain_timeout) => None,
         };
-        if in_time.is_none() {
-            stage.send_replace(Stage::Stop);
+        let too_long = async {
+            let _ = stage.subscribe().wait_for(|stage| *stage >= Stage::Drain).await;
+            passed(drain_timeout).await;
+            advance(stage, Stage::Stop);
+        };
+        let watched = async { tokio::join!(told, too_long, std::future::pending::<()>()) };
+        tokio::select! {
+            outcome = ended => outcome,
+            _ = watched => Ok(()),
         }
-        let rest = match in_time {
-            Some(rest) => rest,
-            None => drained.await,
-        };
-        outcome.and(rest)
     }
 
     fn start(self, stage: watch::Receiver<Stage>) -> Result<JoinSet<Result<()>>> {
@@ -331,7 +353,10 @@ impl Worker {
             slots: Arc::new(Semaphore::new(self.concurrency)),
             fulfilled: finisher(),
             failed: finisher(),
+            quota: Quota::new(self.at_most),
             handler_timeout: self.handler_timeout,
+            cancel_grace: self.cancel_grace,
+            on_end: self.on_end,
             poll_wait: self.poll_wait,
             poll_interval: self.poll_interval,
             until_empty: self.until_empty,
@@ -360,43 +385,39 @@ impl Worker {
     }
 }
 
-/// As [`told`], and says what that means.
-async fn first_told() {
-    told().await;
+/// The first signal lets the worker drain, whether or not it does so already, and the second makes it hurry.
+async fn follow_signals(stage: &watch::Sender<Stage>) -> std::io::Result<()> {
+    let mut signals = Signals::listen()?;
+    signals.next().await?;
     tracing::info!(
-        "told to stop: what runs may come to its end, and nothing more is claimed; told once more, it is dropped"
+        "told to stop: what runs may come to its end, and nothing more is claimed; told once more, it is cancelled"
     );
-}
-
-/// Waits for the signals that end a worker.
-async fn told() {
-    if let Err(error) = signals::stop().await {
-        tracing::error!(%error, "signals cannot be listened to");
-        std::future::pending::<()>().await;
-    }
-}
-
-/// Waits until one of them fails, or all are done.
-async fn first_to_fail(pollers: &mut JoinSet<Result<()>>) -> Result<()> {
-    while let Some(ended) = pollers.join_next().await {
-        flat(Some(ended))?;
-    }
+    advance(stage, Stage::Drain);
+    signals.next().await?;
+    advance(stage, Stage::Stop);
     Ok(())
 }
 
-fn flat(ended: Option<std::result::Result<Result<()>, tokio::task::JoinError>>) -> Result<()> {
-    match ended {
-        None => Ok(()),
-        Some(Ok(done)) => done,
-        Some(Err(error)) => Err(Error::config(format!("A part of the worker has broken: {error}"))),
-    }
+/// A stage never goes back.
+fn advance(stage: &watch::Sender<Stage>, to: Stage) {
+    stage.send_if_modified(|stage| {
+        let later = *stage < to;
+        *stage = to.max(*stage);
+        later
+    });
 }
 
-async fn limit(limit: Option<Duration>) {
-    match limit {
-        Some(limit) => tokio::time::sleep(limit).await,
-        None => std::future::pending().await,
-    }
+fn flat(ended: std::result::Result<Result<()>, tokio::task::JoinError>) -> Result<()> {
+    ended.unwrap_or_else(|error| Err(Error::config(format!("A part of the worker has broken: {error}"))))
+}
+
+/// Waits until this time is over, if there is a limit.
+async fn passed(limit: Option<Duration>) -> Duration {
+    let Some(limit) = limit else {
+        return std::future::pending().await;
+    };
+    tokio::time::sleep(limit).await;
+    limit
 }
 
 /// The name of this machine, as far as it can be a worker's.

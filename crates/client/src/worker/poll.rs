@@ -8,7 +8,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{Shared, Stage, handler::Handle, job};
+use super::{Shared, Stage, handler::Handle, job, quota::Reserved};
 use crate::{
     claim::{Claim, Claims},
     error::{Error, Result},
@@ -34,6 +34,12 @@ pub(super) async fn run(shared: Arc<Shared>, claim: Claim, handler: Arc<dyn Hand
     done
 }
 
+/// Room for one job.
+struct Slot {
+    slot: OwnedSemaphorePermit,
+    reserved: Reserved,
+}
+
 struct Poller {
     shared: Arc<Shared>,
     claim: Claim,
@@ -55,6 +61,7 @@ impl Poller {
                 slots = self.slots() => slots,
                 () = shared.reached(Stage::Drain) => break,
             };
+            let Some(slots) = slots else { break };
             let began = Instant::now();
             let (claim, limit) = self.next_claim(slots.len());
             let asked = claim.ask(limit);
@@ -98,22 +105,21 @@ impl Poller {
         }
     }
 
-    /// One free slot at least, and as many more as this claim may fill.
-    async fn slots(&self) -> Vec<OwnedSemaphorePermit> {
-        let mut slots = Vec::new();
+    /// One free slot at least, and as many more as this claim may fill. `None`: nothing more may be claimed.
+    async fn slots(&self) -> Option<Vec<Slot>> {
         // The semaphore is never closed.
-        while slots.is_empty() {
-            slots.extend(Arc::clone(&self.shared.slots).acquire_owned().await.ok());
-        }
+        let slot = Arc::clone(&self.shared.slots).acquire_owned().await.ok()?;
+        let mut slots = vec![Slot { slot, reserved: self.shared.quota.reserve().await? }];
         // Jobs that are about to end free their slots first, so that one claim serves them all.
         tokio::task::yield_now().await;
         let most = self.most.min(if self.shared.goals > 1 && !self.busy { 1 } else { usize::MAX });
         while slots.len() < most
             && let Ok(slot) = Arc::clone(&self.shared.slots).try_acquire_owned()
+            && let Some(reserved) = self.shared.quota.try_reserve()
         {
-            slots.push(slot);
+            slots.push(Slot { slot, reserved });
         }
-        slots
+        Some(slots)
     }
 
     /// The claim for so many slots. A worker with one goal waits with all of them. With several, one that waits holds one slot
@@ -123,7 +129,7 @@ impl Poller {
             _ if self.shared.until_empty => Duration::ZERO,
             1 => self.shared.poll_wait,
             _ if self.busy => Duration::ZERO,
-            goals if goals > self.shared.concurrency => self.shared.poll_wait.min(TURN),
+            goals if goals > self.shared.concurrency.min(self.shared.quota.left()) => self.shared.poll_wait.min(TURN),
             _ => self.shared.poll_wait,
         };
         let limit = (slots > 1).then(|| u32::try_from(slots).unwrap_or(u32::MAX));
@@ -134,7 +140,7 @@ impl Poller {
     fn take(
         &mut self,
         answer: Result<Claims>,
-        slots: Vec<OwnedSemaphorePermit>,
+        slots: Vec<Slot>,
         limit: Option<u32>,
         began: Instant,
     ) -> Result<Duration> {
@@ -151,9 +157,9 @@ impl Poller {
         if limit.is_some() && !claims.is_list {
             self.shared.batches.store(false, Ordering::Relaxed);
         }
-        for (claimed, slot) in claims.claimed.into_iter().zip(slots) {
-            let job = job::run(Arc::clone(&self.shared), Arc::clone(&self.handler), claimed, slot);
-            self.jobs.spawn(job);
+        for (claimed, Slot { slot, reserved }) in claims.claimed.into_iter().zip(slots) {
+            self.shared.quota.use_up(reserved);
+            job::start(&mut self.jobs, Arc::clone(&self.shared), Arc::clone(&self.handler), claimed, slot);
         }
         Ok(Duration::ZERO)
     }

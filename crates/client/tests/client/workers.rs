@@ -1,6 +1,7 @@
 //! The worker against a server that a test makes up: what becomes of each way in which a handler can end, leases, batches,
 //! faults, and its own end.
 
+mod ends;
 mod handlers;
 mod leases;
 mod requests;
