@@ -22,6 +22,8 @@ use crate::{
 
 /// The first pause between two looks for a result, and the longest.
 const LOOKS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+/// Ten years.
+const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// How long the last look may take.
 const LAST_LOOK: Duration = Duration::from_secs(1);
 
@@ -182,8 +184,13 @@ impl IntentClient {
     /// # }
     /// ```
     pub async fn status(&self, id: &str) -> Result<IntentStatus> {
-        let call = Call::get(format!("/status/{}", encoded(id)))?;
-        self.call(&call, Repeat::Safely).await?.json("a status")
+        self.status_by(id, false, &self.retry).await
+    }
+
+    pub(crate) async fn status_by(&self, id: &str, gives_codes: bool, policy: &RetryPolicy) -> Result<IntentStatus> {
+        let mut call = Call::get(format!("/status/{}", encoded(id)))?;
+        call.gives_codes = gives_codes;
+        self.transport.call(&call, Repeat::Safely, policy).await?.json("a status")
     }
 
     /// The same, and what the work brought.
@@ -205,7 +212,8 @@ impl IntentClient {
     /// Asks for the result until the intent is fulfilled or dead, for so long at most.
     ///
     /// # Errors
-    /// As [`Self::status`], and [`Error::TimedOut`].
+    /// As [`Self::status`], and [`Error::TimedOut`]. A bus that is away is asked again for as long as the client is patient
+    /// ([`RetryPolicy::patience`]), counted from the last answer.
     ///
     /// ```no_run
     /// # async fn example(bus: intent_bus_client::IntentClient) -> intent_bus_client::Result<()> {
@@ -222,8 +230,12 @@ impl IntentClient {
     /// # }
     /// ```
     pub async fn wait_for_result(&self, id: &str, within: Duration) -> Result<IntentResult> {
-        let (deadline, call) = (Instant::now() + within, Call::get(format!("/result/{}", encoded(id)))?);
+        let call = Call::get(format!("/result/{}", encoded(id)))?;
+        let began = Instant::now();
+        // Further away than any clock reaches: for ever.
+        let deadline = began.checked_add(within).unwrap_or_else(|| began + FOR_EVER);
         let mut pause = LOOKS.0;
+        let mut away: Option<Instant> = None;
         loop {
             // Also the last look, at the deadline, has time for its answer.
             let until = deadline.max(Instant::now() + LAST_LOOK);
@@ -232,12 +244,16 @@ impl IntentClient {
             };
             match answer {
                 Ok(answer) => {
+                    away = None;
                     let result: IntentResult = answer.json("a result")?;
                     if result.status.state.is_final() {
                         return Ok(result);
                     }
                 }
                 Err(error) if error.is_retryable() => {
+                    if away.get_or_insert_with(Instant::now).elapsed() > self.retry.lasts() {
+                        return Err(error);
+                    }
                     pause = pause.max(error.retry_after().unwrap_or_default());
                     tracing::debug!(%error, "asking for a result");
                 }
@@ -248,7 +264,7 @@ impl IntentClient {
                 return Err(Error::TimedOut(within));
             }
             sleep(pause.min(deadline - now)).await;
-            pause = (pause * 3 / 2).min(LOOKS.1);
+            pause = (pause.min(LOOKS.1) * 3 / 2).min(LOOKS.1);
         }
     }
 

@@ -49,7 +49,8 @@ pub enum Error {
     /// The bus does not take this request: any other 4xx.
     #[error("refused: {0}")]
     Refused(Box<Refusal>),
-    /// The bus cannot answer now: any 5xx. A request that changes something may have been done.
+    /// The bus cannot answer now: any 5xx, or, about a claim, a refusal by something in between that is not the bus. A request
+    /// that changes something may have been done.
     #[error("the bus is not well: {0}")]
     Unavailable(Box<Refusal>),
     /// There was no answer.
@@ -119,6 +120,14 @@ impl Error {
         }
     }
 
+    /// The same at the end of several tries, of which some may have been done.
+    pub(crate) fn after_others(mut self, unsure: bool) -> Self {
+        if let Self::Network(error) = &mut self {
+            error.unsent &= !unsure;
+        }
+        self
+    }
+
     /// Whether the bus has certainly not done what it was asked to.
     pub(crate) fn is_undone(&self) -> bool {
         match self {
@@ -181,6 +190,11 @@ impl Refusal {
         self.retry_after
     }
 
+    /// Whether this may be an answer of something that stands before the bus, as an ingress gives it during a rollout.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.code.is_none() && matches!(self.status, 401 | 403..=405)
+    }
+
     /// What is said of one among many, which has no status of its own on the wire: that which its code always travels with.
     pub(crate) fn of(detail: ErrorDetail) -> Self {
         let known = ErrorCode::ALL.into_iter().find(|code| code.as_str() == detail.code);
@@ -237,7 +251,7 @@ impl NetworkError {
         Self { unsent: error.is_connect() || error.is_builder(), request_id, source: error.without_url() }
     }
 
-    /// Whether the bus cannot have seen the request, since no connection came about.
+    /// Whether the bus cannot have seen the request, since no connection came about at any try.
     #[must_use]
     pub fn is_unsent(&self) -> bool {
         self.unsent
@@ -305,6 +319,21 @@ mod tests {
         assert!(refused(503, "maintenance").is_undone());
         assert!(!refused(503, "database_busy").is_undone());
         assert!(!refused(500, "internal_error").is_undone());
+    }
+
+    #[test]
+    fn only_what_speaks_the_protocol_is_the_bus() {
+        let refusal = |status, code: Option<&str>| Refusal {
+            status,
+            code: code.map(ToOwned::to_owned),
+            message: String::new(),
+            request_id: None,
+            retry_after: None,
+        };
+        assert!(refusal(404, None).is_foreign() && refusal(403, None).is_foreign());
+        assert!(!refusal(404, Some("not_found")).is_foreign());
+        // Whoever says it, a smaller request is wanted.
+        assert!(!refusal(413, None).is_foreign());
     }
 
     #[test]

@@ -22,7 +22,6 @@ use crate::{
     error::{Error, Result},
     retry::RetryPolicy,
     signing::encoded,
-    status::IntentStatus,
     transport::{Answer, Call, Repeat},
 };
 
@@ -240,9 +239,12 @@ impl IntentClient {
         let body = Body { claim_token: claimed.claim_token.as_deref(), seconds };
         let mut call = Call::post(format!("/extend_claim/{}", encoded(claimed.id())), &body)?;
         call.traced(traceparent);
+        call.gives_codes = claimed.claim_token.is_some();
         match self.call(&call, Repeat::Safely).await {
             Ok(_) => Ok(Duration::from_secs(seconds.unsigned_abs().into())),
-            Err(error) if error.status() == Some(404) => Err(Error::LeaseLost { id: claimed.id().to_owned() }),
+            Err(Error::Refused(refusal)) if refusal.status() == 404 => {
+                Err(Error::LeaseLost { id: claimed.id().to_owned() })
+            }
             Err(error) => Err(error),
         }
     }
@@ -262,6 +264,7 @@ impl IntentClient {
         let target = format!("/{}/{}", finish.verb(), encoded(&finish.id));
         let mut call = Call::post(target, &finish.body(false))?;
         call.traced(finish.traceparent.as_deref());
+        call.gives_codes = finish.token.is_some();
         let mut tries = policy.begin();
         loop {
             // Without a token only the status can tell whose claim a second try would end.
@@ -276,7 +279,7 @@ impl IntentClient {
             }
             let error = match self.transport.send(&call).await {
                 Ok(answer) => return done(finish, &answer),
-                Err(error) if error.status() == Some(404) => {
+                Err(Error::Refused(refusal)) if refusal.status() == 404 => {
                     let Some(cause) = unsure else {
                         return Err(finish.lost());
                     };
@@ -289,7 +292,7 @@ impl IntentClient {
                 Err(error) => error,
             };
             if !tries.next(&error).await {
-                return Err(error);
+                return Err(error.after_others(unsure.is_some()));
             }
             if !error.is_undone() {
                 unsure = Some(error);
@@ -299,11 +302,12 @@ impl IntentClient {
 
     /// What became of a finish whose answer was lost by this error. Gives the error back if that cannot be found out.
     async fn resolve(&self, finish: &Finish, lost: Error, refused: bool, policy: &RetryPolicy) -> Result<Verdict> {
-        let call = Call::get(format!("/status/{}", encoded(&finish.id)))?;
-        let status: IntentStatus = match self.transport.call(&call, Repeat::Safely, policy).await {
-            Ok(answer) => answer.json("a status")?,
+        let status = match self.status_by(&finish.id, finish.token.is_some(), policy).await {
+            Ok(status) => status,
             // A server without this endpoint, or one that forgot the intent.
-            Err(error) if error.status().is_some_and(|status| matches!(status, 403..=405)) => return Err(lost),
+            Err(Error::Refused(refusal) | Error::Auth(refusal)) if matches!(refusal.status(), 403..=405) => {
+                return Err(lost);
+            }
             Err(error) => return Err(error),
         };
         let verdict = verdict(finish, &status, refused);

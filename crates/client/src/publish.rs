@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     client::IntentClient,
-    error::{Refusal, Result},
+    error::{Error, Refusal, Result},
     signing::random_hex,
     transport::{Call, Repeat},
 };
@@ -295,6 +295,7 @@ impl PublishMany {
         if self.intents.is_empty() {
             return Ok(Vec::new());
         }
+        let expected = self.intents.len();
         let intents = self.intents.into_iter().map(|intent| intent.body(&self.client)).collect::<Result<_>>()?;
         let mut call = Call::post("/intents".to_owned(), &Intents { intents })?;
         let key = self.idempotency_key.map_or_else(|| random_hex(16), Ok)?;
@@ -302,6 +303,9 @@ impl PublishMany {
         call.traced(self.traceparent.as_deref());
         let answer = self.client.call(&call, Repeat::Safely).await?;
         let outcomes = answer.json::<Outcomes>("a publication of many")?.outcomes;
+        if outcomes.len() != expected {
+            return Err(Error::protocol(format!("{} outcomes for {expected} intents", outcomes.len())));
+        }
         let outcome = |outcome| match outcome {
             Outcome::Published(published) => Ok(published),
             Outcome::Refused { error } => Err(Refusal::of(error)),

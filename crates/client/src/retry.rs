@@ -71,6 +71,11 @@ impl RetryPolicy {
         self
     }
 
+    /// How long the bus may stay away.
+    pub(crate) fn lasts(&self) -> Duration {
+        self.patience
+    }
+
     /// As often as it takes, within this time.
     pub(crate) fn persistent(&self, patience: Duration) -> Self {
         Self { attempts: u32::MAX, patience: patience.max(self.patience), ..self.clone() }
@@ -98,8 +103,8 @@ pub(crate) struct Tries<'a> {
 impl Tries<'_> {
     /// Waits for the next try after this error. `false`: there is none.
     pub(crate) async fn next(&mut self, error: &Error) -> bool {
-        let pause = error.retry_after().unwrap_or_default() + self.policy.pause(self.made);
-        if self.made >= self.policy.attempts || self.began.elapsed() + pause > self.policy.patience {
+        let pause = error.retry_after().unwrap_or_default().saturating_add(self.policy.pause(self.made));
+        if self.made >= self.policy.attempts || self.began.elapsed().saturating_add(pause) > self.policy.patience {
             return false;
         }
         tracing::debug!(attempt = self.made, ?pause, %error, "trying again");

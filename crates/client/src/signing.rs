@@ -35,7 +35,7 @@ const VERSION: HeaderValue = HeaderValue::from_static("7.61");
 /// assert_eq!(target.as_str(), "/claim?goal=say%20hello");
 /// # Ok::<(), intent_bus_client::Error>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Target {
     text: String,
     uri: Uri,
@@ -48,9 +48,10 @@ impl Target {
     /// When it is none, or its signature would fit another request as well
     /// ([`is_ambiguous`](intent_bus_protocol::canonical::is_ambiguous)): the bus refuses such a one.
     pub fn new(text: String) -> Result<Self> {
-        let uri = text.parse().map_err(|_| Error::config(format!("{text:?} is no target of a request.")))?;
+        let uri = text.parse().map_err(|_| Error::config(format!("{:?} is no target of a request.", path(&text))))?;
         if intent_bus_protocol::canonical::is_ambiguous(&text) {
-            return Err(Error::config(format!("{text:?} cannot be signed: it reads as another request, too.")));
+            let path = path(&text);
+            return Err(Error::config(format!("{path:?} cannot be signed: it reads as another request, too.")));
         }
         Ok(Self { text, uri })
     }
@@ -59,6 +60,22 @@ impl Target {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// The target as it may be shown.
+    pub(crate) fn path(&self) -> &str {
+        path(&self.text)
+    }
+}
+
+/// Without the query, which may hold a key: `publisher`.
+fn path(target: &str) -> &str {
+    target.split_once('?').map_or(target, |(path, _)| path)
+}
+
+impl std::fmt::Debug for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Target").field(&self.path()).finish()
     }
 }
 
@@ -239,8 +256,11 @@ mod tests {
     fn the_key_shows_in_no_debug_output() {
         let signer = Signer::new("tk_s3cr3t").unwrap();
         let request = signer.request(Method::GET, &Target::new("/get/a".to_owned()).unwrap(), b"");
-        let shown = format!("{signer:?} {request:?}");
-        assert!(!shown.contains("tk_s3cr3t"), "{shown}");
+        let target = Target::new("/claim?publisher=tk_s3cr3t".to_owned()).unwrap();
+        let wrong = ["/set/a%0A1700000000?publisher=tk_s3cr3t", "no path?publisher=tk_s3cr3t"]
+            .map(|text| Target::new(text.to_owned()));
+        let shown = format!("{signer:?} {request:?} {target:?} {wrong:?}");
+        assert!(wrong.iter().all(Result::is_err) && !shown.contains("tk_s3cr3t"), "{shown}");
     }
 
     #[test]

@@ -17,6 +17,9 @@ const REQUEST_ID: HeaderName = HeaderName::from_static(headers::REQUEST_ID);
 const TRACEPARENT: HeaderName = HeaderName::from_static(headers::TRACEPARENT);
 const NONCE: HeaderName = HeaderName::from_static(headers::NONCE);
 
+/// Nobody is sent away for longer, whatever stands in the answer.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
+
 /// Sends requests to one bus with one key.
 pub(crate) struct Transport {
     pub(crate) http: reqwest::Client,
@@ -34,6 +37,9 @@ pub(crate) struct Call {
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     /// What the bus is asked to wait, on top of the usual time.
     pub(crate) wait: Duration,
+    /// Whether the bus is known to give codes with its refusals, as those do that give tokens with their claims. What refuses
+    /// without a code is then something in between, and may know no better for the moment.
+    pub(crate) gives_codes: bool,
     /// With it goes an operator's token in place of the key.
     pub(crate) admin: Option<HeaderValue>,
 }
@@ -49,7 +55,7 @@ impl Call {
 
     pub(crate) fn new(method: Method, target: String, body: Bytes) -> Result<Self> {
         let target = Target::new(target)?;
-        Ok(Self { method, target, body, headers: Vec::new(), wait: Duration::ZERO, admin: None })
+        Ok(Self { method, target, body, headers: Vec::new(), wait: Duration::ZERO, gives_codes: false, admin: None })
     }
 
     pub(crate) fn header(&mut self, name: &'static str, value: &str) -> Result<()> {
@@ -101,14 +107,17 @@ impl Transport {
     /// Sends this until it is answered by a success or by a refusal that lasts.
     pub(crate) async fn call(&self, call: &Call, repeat: Repeat, policy: &RetryPolicy) -> Result<Answer> {
         let mut tries = policy.begin();
+        // Whether any try may have been done.
+        let mut unsure = false;
         loop {
             match self.send(call).await {
                 Err(error) if error.is_retryable() && (repeat == Repeat::Safely || error.is_undone()) => {
+                    unsure |= !error.is_undone();
                     if !tries.next(&error).await {
-                        return Err(error);
+                        return Err(error.after_others(unsure));
                     }
                 }
-                done => return done,
+                done => return done.map_err(|error| error.after_others(unsure)),
             }
         }
     }
@@ -118,6 +127,9 @@ impl Transport {
         let (request, request_id) = self.request(call)?;
         match self.exchange(request).await {
             Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(Error::Refused(refusal) | Error::Auth(refusal))) if call.gives_codes && refusal.is_foreign() => {
+                Err(Error::Unavailable(refusal))
+            }
             Ok(Err(error)) => Err(error),
             Err(error) => Err(Error::Network(NetworkError::new(error, request_id))),
         }
@@ -129,9 +141,9 @@ impl Transport {
         // What is signed has to be what is sent: a URL is tidied up when it is read, `/get/..` to `/`.
         let url = self.url.join(call.target.as_str()).ok();
         let url = url.filter(|url| sent(url) == call.target.as_str());
-        let url = url.ok_or_else(|| Error::config(format!("No request can carry {:?}.", call.target.as_str())))?;
+        let url = url.ok_or_else(|| Error::config(format!("No request can carry {:?}.", call.target.path())))?;
         let mut request = reqwest::Request::new(head.method, url);
-        *request.timeout_mut() = Some(self.timeout + call.wait);
+        *request.timeout_mut() = Some(self.timeout.saturating_add(call.wait));
         let headers = request.headers_mut();
         *headers = head.headers;
         if let Some(token) = &call.admin {
@@ -205,9 +217,10 @@ fn refusal(answer: &Answer) -> Refusal {
     Refusal { status: answer.status, code, message, request_id, retry_after: answer.retry_after() }
 }
 
+/// What is asked for by `Retry-After`, up to an hour.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds: f64 = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Duration::try_from_secs_f64(seconds).ok()
+    Duration::try_from_secs_f64(seconds).ok().map(|pause| pause.min(LONGEST_RETRY_AFTER))
 }
 
 /// What an answer begins with, for people.
@@ -220,4 +233,21 @@ fn sent(url: &reqwest::Url) -> &str {
     let text = url.as_str();
     let path = text.find("://").and_then(|scheme| Some(scheme + 3 + text[scheme + 3..].find('/')?));
     path.map_or("", |path| &text[path..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_sent_away_for_ever() {
+        let after = |text: &'static str| {
+            retry_after(&HeaderMap::from_iter([(http::header::RETRY_AFTER, HeaderValue::from_static(text))]))
+        };
+        assert_eq!(after("0.5"), Some(Duration::from_millis(500)));
+        assert_eq!(after("1000000000000000000"), Some(LONGEST_RETRY_AFTER));
+        for text in ["-1", "NaN", "inf", "Wed, 21 Oct 2026 07:28:00 GMT"] {
+            assert_eq!(after(text), None, "{text}");
+        }
+    }
 }

@@ -17,13 +17,18 @@ use crate::{
 pub(crate) enum Together {
     /// Each was judged by itself.
     Judged(Vec<Result<Done>>),
-    /// The server knows no such request.
-    Unknown,
+    /// There is no verdict, for this reason.
+    Unjudged {
+        error: Error,
+        /// Whether they may have been done.
+        unsure: bool,
+    },
 }
 
 impl IntentClient {
-    /// Ends many claims of one kind by one request. Those whose fate is not known are looked after one by one.
-    pub(crate) async fn finish_many(&self, finishes: &[Finish], policy: &RetryPolicy) -> Result<Together> {
+    /// Ends many claims of one kind by one request. Those whose fate is not known are looked after one by one. `known`: the
+    /// server is known to take such requests.
+    pub(crate) async fn finish_many(&self, finishes: &[Finish], known: bool, policy: &RetryPolicy) -> Result<Together> {
         #[derive(Serialize)]
         struct Claims<'a> {
             claims: Vec<FinishBody<'a>>,
@@ -33,23 +38,21 @@ impl IntentClient {
         };
         let claims = finishes.iter().map(|finish| finish.body(true)).collect();
         let body = Bytes::from(serde_json::to_vec(&Claims { claims })?);
-        let call = Call::new(Method::POST, format!("/{}", first.verb()), body)?;
+        let mut call = Call::new(Method::POST, format!("/{}", first.verb()), body)?;
+        call.gives_codes = known;
         let mut tries = policy.begin();
         let mut unsure = false;
-        let answer = loop {
-            match self.transport.send(&call).await {
-                Ok(answer) => break answer,
-                Err(error) if matches!(error.status(), Some(404 | 405)) => return Ok(Together::Unknown),
-                Err(error) if !error.is_retryable() => return Err(error),
-                Err(error) => {
-                    if !tries.next(&error).await {
-                        return Err(error);
-                    }
-                    unsure |= !error.is_undone();
-                }
+        let outcomes = loop {
+            let sent = self.transport.send(&call).await;
+            let error = match sent.and_then(|answer| read_outcomes(&answer, finishes.len())) {
+                Ok(outcomes) => break outcomes,
+                Err(error) => error,
+            };
+            unsure |= !error.is_undone();
+            if !error.is_retryable() || !tries.next(&error).await {
+                return Ok(Together::Unjudged { error, unsure });
             }
         };
-        let outcomes = read_outcomes(&answer, finishes.len())?;
         let mut judged = Vec::with_capacity(finishes.len());
         for (finish, outcome) in finishes.iter().zip(outcomes) {
             judged.push(match outcome.error {

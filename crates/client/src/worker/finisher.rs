@@ -3,16 +3,13 @@
 
 use std::{
     collections::VecDeque,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
 use intent_bus_protocol::limits::BATCH;
 use serde_json::value::RawValue;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::timeout};
 
 use crate::{
     client::IntentClient,
@@ -26,12 +23,33 @@ const LARGEST_BATCH: usize = 4 << 20;
 /// What an end without a result takes up, about.
 const SMALLEST: usize = 160;
 
+/// Nobody waits for longer behind others whose end does not get through.
+const WAITS: Duration = Duration::from_secs(1);
+
+/// Whether the server knows requests about many. Shared by all of a worker, and learnt from its answers.
+#[derive(Default)]
+pub(super) struct Batches(OnceLock<bool>);
+
+impl Batches {
+    /// The first answer counts: later ones may come from something in between.
+    pub(super) fn learn(&self, known: bool) {
+        let _ = self.0.set(known);
+    }
+
+    fn may_be_sent(&self) -> bool {
+        self.0.get() != Some(&false)
+    }
+
+    fn are_known(&self) -> bool {
+        self.0.get() == Some(&true)
+    }
+}
+
 /// Ends claims of one kind: fulfilled, or failed.
 pub(super) struct Finisher {
     client: IntentClient,
     policy: RetryPolicy,
-    /// Whether the server knows requests about many. Shared by both kinds, and learnt from the first answers.
-    batches: Arc<AtomicBool>,
+    batches: Arc<Batches>,
     queue: Mutex<Queue>,
 }
 
@@ -47,14 +65,14 @@ struct Waiting {
 }
 
 impl Finisher {
-    pub(super) fn new(client: IntentClient, patience: Duration, batches: Arc<AtomicBool>) -> Arc<Self> {
+    pub(super) fn new(client: IntentClient, patience: Duration, batches: Arc<Batches>) -> Arc<Self> {
         let policy = client.retry.persistent(patience);
         Arc::new(Self { client, policy, batches, queue: Mutex::default() })
     }
 
     /// Ends a claim, for certain.
     pub(super) async fn finish(self: &Arc<Self>, finish: Finish) -> Result<Done> {
-        if !self.batches.load(Ordering::Relaxed) {
+        if !self.batches.may_be_sent() {
             return self.client.finish(&finish, &self.policy).await;
         }
         let (told, answer) = oneshot::channel();
@@ -72,16 +90,11 @@ impl Finisher {
         !std::mem::replace(&mut queue.under_way, true)
     }
 
-    /// Sends until nobody waits.
+    /// Sends until nobody waits. What takes long goes on by itself.
     async fn fly(self: Arc<Self>) {
         while let Some(batch) = self.next() {
-            let (finishes, told): (Vec<_>, Vec<_>) =
-                batch.into_iter().map(|waiting| (waiting.finish, waiting.told)).unzip();
-            let done = self.send(finishes).await;
-            for (told, done) in told.into_iter().zip(done) {
-                // Nobody listens any more if the worker was dropped.
-                let _ = told.send(done);
-            }
+            let sent = tokio::spawn(Arc::clone(&self).send(batch));
+            let _ = timeout(WAITS, sent).await;
         }
     }
 
@@ -99,38 +112,43 @@ impl Finisher {
         (count > 0).then(|| queue.waiting.drain(..count).collect())
     }
 
-    async fn send(&self, finishes: Vec<Finish>) -> Vec<Result<Done>> {
-        if let [finish] = finishes.as_slice() {
-            return vec![self.client.finish(finish, &self.policy).await];
-        }
+    async fn send(self: Arc<Self>, batch: Vec<Waiting>) {
+        let (finishes, told): (Vec<_>, Vec<_>) =
+            batch.into_iter().map(|waiting| (waiting.finish, waiting.told)).unzip();
         let mut unsure = false;
-        if self.batches.load(Ordering::Relaxed) {
-            match self.client.finish_many(&finishes, &self.policy).await {
-                Ok(Together::Judged(judged)) => return judged,
-                Ok(Together::Unknown) => self.batches.store(false, Ordering::Relaxed),
-                Err(error) => {
-                    tracing::warn!(%error, "finishing many by one request failed");
-                    unsure = !error.is_undone();
+        if finishes.len() > 1 && self.batches.may_be_sent() {
+            match self.client.finish_many(&finishes, self.batches.are_known(), &self.policy).await {
+                Ok(Together::Judged(judged)) => {
+                    self.batches.learn(true);
+                    for (told, done) in told.into_iter().zip(judged) {
+                        // Nobody listens any more if the worker was dropped.
+                        let _ = told.send(done);
+                    }
+                    return;
                 }
+                Ok(Together::Unjudged { error, unsure: perhaps }) => {
+                    if matches!(error.status(), Some(404 | 405)) {
+                        self.batches.learn(false);
+                    } else {
+                        tracing::warn!(%error, "finishing many by one request failed");
+                    }
+                    unsure = perhaps;
+                }
+                Err(error) => tracing::warn!(%error, "many finishes cannot be one request"),
             }
         }
-        self.one_by_one(finishes, unsure).await
-    }
-
-    /// All at the same time, each by a request of its own. `unsure`: they may have been done, so each finds out by itself.
-    async fn one_by_one(&self, finishes: Vec<Finish>, unsure: bool) -> Vec<Result<Done>> {
-        let sent = finishes.into_iter().map(|finish| {
+        let alone = finishes.into_iter().zip(told).map(|(finish, told)| {
             let (client, policy) = (self.client.clone(), self.policy.clone());
             tokio::spawn(async move {
+                // They may have been done, so each finds out by itself.
                 let unsure = unsure.then(|| Error::protocol("the answer to many finishes was lost"));
-                client.finish_after(&finish, &policy, unsure).await
+                let _ = told.send(client.finish_after(&finish, &policy, unsure).await);
             })
         });
-        let mut done = Vec::new();
-        for task in sent.collect::<Vec<_>>() {
-            done.push(task.await.unwrap_or_else(|error| Err(Error::protocol(error.to_string()))));
+        // All at the same time.
+        for sent in alone.collect::<Vec<_>>() {
+            let _ = sent.await;
         }
-        done
     }
 }
 

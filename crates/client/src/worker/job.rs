@@ -32,6 +32,8 @@ use crate::{
 
 /// After an extension that failed, the next one comes after this part of the lease.
 const AGAIN: u32 = 8;
+/// No lease is taken to be longer.
+const LONGEST_LEASE: Duration = Duration::from_secs(24 * 3600);
 /// How long a worker that makes haste tries to tell what it has.
 const HASTE: Duration = Duration::from_secs(5);
 
@@ -57,6 +59,7 @@ pub(super) fn start(
     // A task of its own, which is begun before the job's: a handler that keeps its thread does not keep this from running on
     // another one. It ends with this set.
     let mut lease = JoinSet::new();
+    let running = shared.idle.start();
     let held = hold(shared.client.clone(), Arc::clone(&claimed), traceparent.clone());
     lease.spawn(held.instrument(span.clone()));
     let run = async move {
@@ -73,6 +76,7 @@ pub(super) fn start(
         if let Some(hook) = &shared.on_end {
             hook(&Ended { claimed, fate });
         }
+        drop(running);
     };
     jobs.spawn(run.instrument(span));
 }
@@ -186,7 +190,8 @@ fn message(panic: &(dyn Any + Send)) -> &str {
 /// Extends the lease by its own length whenever half of it is left. Returns when it is lost: somebody else has the intent, or
 /// it is over.
 async fn hold(client: IntentClient, claimed: Arc<Claimed>, traceparent: Option<String>) {
-    let lease = claimed.lease();
+    let lease = claimed.lease().min(LONGEST_LEASE);
+    let gives_codes = claimed.claim_token.is_some();
     let mut until = Instant::now() + lease;
     let mut held = true;
     loop {
@@ -208,17 +213,19 @@ async fn hold(client: IntentClient, claimed: Arc<Claimed>, traceparent: Option<S
         }
         // The lease has ended, or this server cannot extend any. As long as nobody has claimed the intent since, a finish is
         // still taken, so the handler goes on.
-        match client.status(claimed.id()).await {
+        match client.status_by(claimed.id(), gives_codes, &client.retry).await {
             Ok(status) => {
                 let same = status.attempts.is_none() || status.attempts == claimed.claim_attempts;
-                if !same || !matches!(status.state, IntentState::Claimed | IntentState::Open) {
+                // Dead, and never finished: it was the last attempt, and whoever looks is told so from the end of the lease on.
+                let last = status.state == IntentState::Dead && status.completed_at.is_none();
+                if !same || !(last || matches!(status.state, IntentState::Claimed | IntentState::Open)) {
                     return;
                 }
                 tracing::warn!("the lease is over; nobody else has the intent yet");
             }
             Err(error) if error.is_retryable() => tracing::warn!(%error, "whose the intent is cannot be asked"),
             // Not even that is known to the oldest servers, or the intent is gone.
-            Err(_) if claimed.claim_token.is_none() => return std::future::pending().await,
+            Err(_) if !gives_codes => return std::future::pending().await,
             Err(_) => return,
         }
         until = Instant::now() + lease;

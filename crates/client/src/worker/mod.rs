@@ -3,17 +3,14 @@
 mod fate;
 mod finisher;
 mod handler;
+mod idle;
 mod job;
 mod poll;
 mod quota;
 mod signals;
 pub(crate) mod trace;
 
-use std::{
-    fmt,
-    sync::{Arc, atomic::AtomicBool},
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use serde::de::DeserializeOwned;
 use tokio::{
@@ -23,8 +20,9 @@ use tokio::{
 
 use self::{
     fate::Hook,
-    finisher::Finisher,
+    finisher::{Batches, Finisher},
     handler::{Handle, Handler},
+    idle::Idle,
     quota::{Quota, UNLIMITED},
     signals::Signals,
 };
@@ -41,6 +39,8 @@ use crate::{
 /// How long the bus may stay away before what a handler did is given up: twice the usual lease, since nobody else can have the
 /// intent for the first half of it, and hardly anybody in the second.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// Nobody stays away for longer.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
 /// Runs handlers for intents, several at a time.
 ///
@@ -93,8 +93,9 @@ struct Shared {
     slots: Arc<Semaphore>,
     fulfilled: Arc<Finisher>,
     failed: Arc<Finisher>,
-    batches: Arc<AtomicBool>,
+    batches: Arc<Batches>,
     quota: Quota,
+    idle: Idle,
     handler_timeout: Option<Duration>,
     cancel_grace: Duration,
     on_end: Option<Hook>,
@@ -275,9 +276,9 @@ impl Worker {
         self
     }
 
-    /// The pause before asking again where the server neither waits nor says when to come back: 1 s unless set.
+    /// The pause before asking again where the server neither waits nor says when to come back: 1 s unless set, and an hour at most.
     pub fn poll_interval(mut self, pause: Duration) -> Self {
-        self.poll_interval = pause;
+        self.poll_interval = pause.min(LONGEST_PAUSE);
         self
     }
 
@@ -345,7 +346,7 @@ impl Worker {
         if self.goals.is_empty() {
             return Err(Error::config("The worker has no goal."));
         }
-        let batches = Arc::new(AtomicBool::new(true));
+        let batches = Arc::new(Batches::default());
         let finisher = || Finisher::new(self.client.clone(), PATIENCE, Arc::clone(&batches));
         let shared = Arc::new(Shared {
             concurrency: self.concurrency,
@@ -354,6 +355,7 @@ impl Worker {
             fulfilled: finisher(),
             failed: finisher(),
             quota: Quota::new(self.at_most),
+            idle: Idle::new(self.goals.len()),
             handler_timeout: self.handler_timeout,
             cancel_grace: self.cancel_grace,
             on_end: self.on_end,
@@ -365,7 +367,7 @@ impl Worker {
             client: self.client.clone(),
         });
         let mut pollers = JoinSet::new();
-        for (goal, handler) in self.goals {
+        for (place, (goal, handler)) in self.goals.into_iter().enumerate() {
             let mut claim = self.client.claim(goal).capabilities(self.capabilities.clone());
             if let Some(namespace) = &self.namespace {
                 claim = claim.namespace(namespace);
@@ -379,7 +381,7 @@ impl Worker {
             if self.own_only {
                 claim = claim.own();
             }
-            pollers.spawn(poll::run(Arc::clone(&shared), claim, handler));
+            pollers.spawn(poll::run(Arc::clone(&shared), place, claim, handler));
         }
         Ok(pollers)
     }

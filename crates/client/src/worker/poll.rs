@@ -1,6 +1,6 @@
 //! Asking for work: one loop for each goal. All of them share the slots of the worker.
 
-use std::{sync::Arc, sync::atomic::Ordering, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::OwnedSemaphorePermit,
@@ -27,8 +27,8 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// When the bus will never take such a claim: a wrong key, a namespace that is none.
-pub(super) async fn run(shared: Arc<Shared>, claim: Claim, handler: Arc<dyn Handle>) -> Result<()> {
-    let mut poller = Poller { jobs: JoinSet::new(), most: MOST, faults: 0, busy: false, shared, claim, handler };
+pub(super) async fn run(shared: Arc<Shared>, goal: usize, claim: Claim, handler: Arc<dyn Handle>) -> Result<()> {
+    let mut poller = Poller { jobs: JoinSet::new(), most: MOST, faults: 0, busy: false, shared, goal, claim, handler };
     let done = poller.poll().await;
     while poller.jobs.join_next().await.is_some() {}
     done
@@ -42,6 +42,8 @@ struct Slot {
 
 struct Poller {
     shared: Arc<Shared>,
+    /// Its place among the goals.
+    goal: usize,
     claim: Claim,
     handler: Arc<dyn Handle>,
     jobs: JoinSet<()>,
@@ -63,6 +65,7 @@ impl Poller {
             };
             let Some(slots) = slots else { break };
             let began = Instant::now();
+            let look = shared.idle.look();
             let (claim, limit) = self.next_claim(slots.len());
             let asked = claim.ask(limit);
             let mut asked = std::pin::pin!(asked);
@@ -79,12 +82,16 @@ impl Poller {
             };
             let empty = answer.as_ref().is_ok_and(|claims| claims.claimed.is_empty());
             let pause = self.take(answer, slots, limit, began)?;
-            if empty && self.shared.until_empty {
+            if empty && shared.until_empty {
                 // What runs may bring new work, or come back at once.
-                if self.jobs.join_next().await.is_none() {
-                    break;
+                let again = tokio::select! {
+                    again = shared.idle.found_nothing(self.goal, look) => again,
+                    () = shared.reached(Stage::Drain) => false,
+                };
+                if again {
+                    continue;
                 }
-                continue;
+                break;
             }
             if !pause.is_zero() {
                 tokio::select! {
@@ -154,8 +161,8 @@ impl Poller {
         }
         self.busy = true;
         // One by itself, where a list was asked for: a server of a generation that knows no requests about many.
-        if limit.is_some() && !claims.is_list {
-            self.shared.batches.store(false, Ordering::Relaxed);
+        if limit.is_some() {
+            self.shared.batches.learn(claims.is_list);
         }
         for (claimed, Slot { slot, reserved }) in claims.claimed.into_iter().zip(slots) {
             self.shared.quota.use_up(reserved);
@@ -185,11 +192,11 @@ impl Poller {
             Error::Protocol(_) if self.most > 1 => self.most = (self.most / 4).max(1),
             Error::Protocol(_) => {}
             // Not the bus says so but something in between, which may know no better for the moment.
-            Error::Refused(ref refusal) if refusal.code().is_none() => {}
+            Error::Refused(ref refusal) | Error::Auth(ref refusal) if refusal.code().is_none() => {}
             ref error if error.is_retryable() => {}
             error => return Err(error),
         }
-        let pause = error.retry_after().unwrap_or_default() + self.shared.client.retry.pause(self.faults);
+        let pause = error.retry_after().unwrap_or_default().saturating_add(self.shared.client.retry.pause(self.faults));
         tracing::warn!(%error, ?pause, faults = self.faults, "claiming failed");
         Ok(pause)
     }
