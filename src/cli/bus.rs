@@ -1,6 +1,6 @@
 //! What every command is told about the bus: where it is, with which key, and how to print.
 
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use intent_bus_client::{ClientBuilder, IntentClient, admin::Admin};
@@ -52,11 +52,10 @@ pub(super) struct Operator {
 
 impl Operator {
     pub(super) fn admin(&self, bus: &Bus) -> Result<Admin, Failure> {
-        let token = match &self.admin_token_file {
-            Some(file) => fs::read_to_string(file)
-                .map_err(|error| Failure::new(Exit::Denied, format!("{} cannot be read: {error}.", file.display())))?,
-            None => std::env::var(ADMIN_TOKEN).unwrap_or_default(),
-        };
+        if let Some(file) = &self.admin_token_file {
+            return Ok(bus.builder()?.build_admin_from_file(file)?);
+        }
+        let token = std::env::var(ADMIN_TOKEN).unwrap_or_default();
         let token = token.trim();
         if token.is_empty() {
             let how = "This is for operators. Give their token in INTENT_ADMIN_TOKEN or by --admin-token-file FILE.";

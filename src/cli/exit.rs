@@ -16,7 +16,7 @@ Ends with
   3  no answer, or the bus is not well: try again later
   4  the key or its signature is refused, or it does not reach this far
   5  there is no such intent, value or key
-  6  the intent is dead, or what `listen --once` or `--drain` ran has failed
+  6  the intent is dead, or not all that `listen --once` or `--drain` ran is done
   7  the intent is not finished yet
   8  too many requests, or too many unfinished intents
   9  the idempotency key was used for something else, or the state does not allow it";

@@ -27,7 +27,7 @@ pub(super) fn log() {
     let told = Targets::new()
         .with_default(LevelFilter::WARN)
         .with_target("intent_bus_client::worker", LevelFilter::INFO)
-        .with_target("intent_bus_client::worker::job", LevelFilter::ERROR);
+        .with_target("intent_bus_client::worker::job", LevelFilter::OFF);
     // As `anstream` does it for all else.
     let colour = anstream::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false).with_ansi(colour);

@@ -175,6 +175,23 @@ impl ClientBuilder {
         let unused = Key::new("unused").ok_or_else(|| Error::config("no key"))?;
         self.with_key(&unused)?.admin(token)
     }
+
+    /// As [`Self::build_admin`], with the token in this file, of which the same is asked as of a [key file](Self::key_file).
+    ///
+    /// # Errors
+    /// As [`Self::build`].
+    ///
+    /// ```no_run
+    /// let builder = intent_bus_client::IntentClient::builder().base_url("https://bus.example");
+    /// let admin = builder.build_admin_from_file("/run/secrets/admin-token")?;
+    /// # let _ = admin;
+    /// # Ok::<(), intent_bus_client::Error>(())
+    /// ```
+    #[cfg(feature = "admin")]
+    pub fn build_admin_from_file(self, path: impl AsRef<std::path::Path>) -> Result<crate::admin::Admin> {
+        let token = credentials::key(None, Some(path.as_ref()))?;
+        self.build_admin(token.reveal())
+    }
 }
 
 impl fmt::Debug for ClientBuilder {

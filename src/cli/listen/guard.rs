@@ -78,7 +78,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let (events, happens) = mpsc::channel();
     let stdin = child.stdin.take();
     let (ended, bytes) = (events.clone(), arguments.payload_bytes);
-    thread::spawn(move || feed(stdin, bytes, &events));
+    thread::spawn(move || listen(stdin, bytes, &events));
     thread::spawn(move || watch(pid, &ended));
     if matches!(happens.recv(), Ok(Event::Cut)) {
         let _ = kill_process_group(pid, Signal::TERM);
@@ -125,19 +125,29 @@ fn complain(program: &OsStr, error: &io::Error) -> ExitCode {
     ExitCode::from(if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_RUNNABLE })
 }
 
-/// Passes the payload on, then waits for the worker's word. A program that does not read its input is no fault.
-fn feed(stdin: Option<ChildStdin>, bytes: u64, events: &Sender<Event>) {
+/// Takes the payload, then waits for the worker's word. Handing the payload on is for another thread: a program need not read
+/// its input, and whoever waits for it to do so does not hear the worker.
+fn listen(stdin: Option<ChildStdin>, bytes: u64, events: &Sender<Event>) {
     let mut from_worker = io::stdin().lock();
-    if let Some(mut stdin) = stdin {
-        let copied = io::copy(&mut from_worker.by_ref().take(bytes), &mut stdin);
-        if copied.is_ok_and(|copied| copied < bytes) {
-            // The worker has died on the way. The program must not take half a payload for the whole: it is killed first.
+    let mut payload = Vec::new();
+    let read = from_worker.by_ref().take(bytes).read_to_end(&mut payload);
+    if let Some(stdin) = stdin {
+        if read.is_ok_and(|read| u64::try_from(read) == Ok(bytes)) {
+            thread::spawn(move || feed(stdin, &payload));
+        } else {
+            // The worker has died on the way. The program must not take half a payload for the whole, nor none for an empty one:
+            // it is killed first.
             std::mem::forget(stdin);
         }
     }
-    // What the program did not take, and what is never sent.
+    // What is never sent.
     let _ = io::copy(&mut from_worker, &mut io::sink());
     let _ = events.send(Event::Cut);
+}
+
+/// Hands the payload to the program, and says that this was all. A program that does not read it is no fault.
+fn feed(mut stdin: ChildStdin, payload: &[u8]) {
+    let _ = stdin.write_all(payload);
 }
 
 /// Waits for the end without taking note of it: until [`clear`] does, the number stands for this process and its group.

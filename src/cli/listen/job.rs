@@ -6,12 +6,15 @@ use intent_bus_client::{Job, Outcome, RawValue};
 use intent_bus_protocol::{json, limits::MAX_DEPTH};
 
 use super::{
-    ledger::{Entry, Ledger},
+    ledger::Ledger,
     program::{Ended, Finished, Program},
 };
 
 /// Letters of standard error that go into the reason: the bus keeps 500 of all.
 const REASON: usize = 440;
+
+/// Why it has failed if it was cancelled. Or its lease is lost, and then there is nobody to tell.
+const STOPPED: &str = "The worker was told to stop, and has ended it.";
 
 /// What is done for every intent.
 pub(super) struct Task {
@@ -24,17 +27,18 @@ pub(super) struct Task {
 impl Task {
     /// What the intent comes to; as an error the reason why it has failed.
     pub(super) async fn run(&self, job: &Job<Box<RawValue>>) -> Result<Outcome, String> {
-        let entry = Entry { ledger: &self.ledger, id: job.id(), goal: job.goal(), attempt: job.attempt() };
-        let open = entry.open();
         let began = Instant::now();
         let done = self.outcome(job).await;
-        open.close(began.elapsed(), done.as_ref().err().map(String::as_str));
+        self.ledger.ran(job.claimed(), began.elapsed());
         done
     }
 
     async fn outcome(&self, job: &Job<Box<RawValue>>) -> Result<Outcome, String> {
         if self.private_only {
-            known_to_be_private(job).await?;
+            tokio::select! {
+                private = known_to_be_private(job) => private?,
+                () = job.cancelled() => return Err(STOPPED.to_owned()),
+            }
         }
         let attempt = job.attempt().to_string();
         let mut variables = vec![
@@ -44,7 +48,7 @@ impl Task {
             ("INTENT_ATTEMPT", attempt.as_str()),
         ];
         variables.extend(job.traceparent().map(|trace| ("TRACEPARENT", trace)));
-        match self.program.run(job.payload.get().as_bytes(), &variables).await {
+        match self.program.run(job.payload.get().as_bytes(), &variables, job.cancelled()).await {
             Ok(Ended::Itself(finished)) => result(finished),
             Ok(Ended::TimedOut) => {
                 let limit = self.program.time.unwrap_or_default().as_secs_f64();
@@ -53,6 +57,7 @@ impl Task {
             Ok(Ended::TooMuchOutput) => {
                 Err(format!("It printed more than {} bytes, and was ended.", self.program.output))
             }
+            Ok(Ended::Cancelled) => Err(STOPPED.to_owned()),
             Err(error) => Err(not_started(&error)),
         }
     }

@@ -1,10 +1,16 @@
-//! What comes of each intent, told: a line for people on standard error, or an object for programs on standard output.
+//! What becomes of each intent, told: a line for people on standard error, or an object for programs on standard output.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    collections::HashMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
+use anstyle::Style;
+use intent_bus_client::{Claimed, Ended, Fate};
 use serde_json::json;
 
 use crate::cli::output::{self, CAREFUL, GOOD, WRONG};
@@ -13,54 +19,44 @@ use crate::cli::output::{self, CAREFUL, GOOD, WRONG};
 pub(super) struct Ledger {
     json: bool,
     verbose: bool,
-    failed: AtomicU64,
+    failed: AtomicBool,
+    /// How long runs took of which the bus does not know the end yet, by id and attempt.
+    took: Mutex<HashMap<(String, u32), Duration>>,
 }
-
-/// An intent that is worked on.
-pub(super) struct Entry<'a> {
-    pub(super) ledger: &'a Ledger,
-    pub(super) id: &'a str,
-    pub(super) goal: &'a str,
-    pub(super) attempt: u32,
-}
-
-/// The same while it runs. Dropped before it is closed, it was cut short from outside.
-pub(super) struct Open<'a>(Option<Entry<'a>>);
 
 impl Ledger {
     pub(super) fn new(json: bool, verbose: bool) -> Self {
-        Self { json, verbose, failed: AtomicU64::new(0) }
+        Self { json, verbose, failed: AtomicBool::new(false), took: Mutex::default() }
     }
 
-    /// Whether anything was not done.
+    /// Whether anything was not done, or is not known to be.
     pub(super) fn any_failed(&self) -> bool {
-        self.failed.load(Ordering::Relaxed) > 0
-    }
-}
-
-impl<'a> Entry<'a> {
-    pub(super) fn open(self) -> Open<'a> {
-        Open(Some(self))
+        self.failed.load(Ordering::Relaxed)
     }
 
-    fn tell(&self, outcome: &str, seconds: Option<f64>, error: Option<&str>) {
-        let Self { ledger, id, goal, attempt } = self;
+    /// The run has come to its end, after so long. What the bus says to it is yet to come.
+    pub(super) fn ran(&self, claimed: &Claimed, took: Duration) {
+        self.took.lock().unwrap_or_else(PoisonError::into_inner).insert(run(claimed), took);
+    }
+
+    /// Tells what has become of a claim.
+    pub(super) fn tell(&self, ended: &Ended) {
+        let claimed = ended.claimed();
+        let took = self.took.lock().unwrap_or_else(PoisonError::into_inner).remove(&run(claimed));
+        let seconds = took.map(|took| took.as_secs_f64());
+        let (outcome, colour, error) = read(ended.fate());
         if error.is_some() {
-            ledger.failed.fetch_add(1, Ordering::Relaxed);
+            self.failed.store(true, Ordering::Relaxed);
         }
-        if ledger.json {
+        let (id, goal, attempt) = (claimed.id(), claimed.goal(), claimed.attempt());
+        if self.json {
             // Nobody listens any more: the work goes on all the same.
             let _ = output::json(&json!({
                 "id": id, "goal": goal, "attempt": attempt, "outcome": outcome, "seconds": seconds, "error": error,
             }));
-        } else if error.is_some() || ledger.verbose {
-            let colour = match outcome {
-                "done" => GOOD,
-                "failed" => WRONG,
-                _ => CAREFUL,
-            };
+        } else if error.is_some() || self.verbose {
             let (goal, time) = (output::printable(goal), seconds.map(|seconds| format!(" in {seconds:.2} s")));
-            let reason = error.map(|error| format!(": {}", output::printable(error)));
+            let reason = error.map(|error| format!(": {}", output::printable(&error)));
             output::complain(format_args!(
                 "{id} {goal} {colour}{outcome}{colour:#}{}, attempt {attempt}{}",
                 time.unwrap_or_default(),
@@ -70,19 +66,20 @@ impl<'a> Entry<'a> {
     }
 }
 
-impl Open<'_> {
-    /// It has come to its end, after so long, and maybe failed.
-    pub(super) fn close(mut self, took: Duration, error: Option<&str>) {
-        if let Some(entry) = self.0.take() {
-            entry.tell(if error.is_some() { "failed" } else { "done" }, Some(took.as_secs_f64()), error);
-        }
-    }
+fn run(claimed: &Claimed) -> (String, u32) {
+    (claimed.id().to_owned(), claimed.attempt())
 }
 
-impl Drop for Open<'_> {
-    fn drop(&mut self) {
-        if let Some(entry) = self.0.take() {
-            entry.tell("dropped", None, Some("the lease was lost, or the worker was told to stop at once"));
+/// The word for it, its colour, and what is wrong.
+fn read(fate: &Fate) -> (&'static str, Style, Option<String>) {
+    match fate {
+        Fate::Fulfilled => ("done", GOOD, None),
+        Fate::Failed { reason, .. } => ("failed", WRONG, Some(reason.clone())),
+        Fate::LeaseLost => {
+            let why = "the lease was lost: the intent is another worker's, or was ended by somebody";
+            ("lost", CAREFUL, Some(why.to_owned()))
         }
+        Fate::Untold(error) => ("untold", CAREFUL, Some(format!("the bus could not be told how it ended: {error}"))),
+        other => ("unknown", CAREFUL, Some(format!("{other:?}"))),
     }
 }

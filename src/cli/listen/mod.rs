@@ -71,6 +71,10 @@ pub struct Arguments {
     /// Between the signals TERM and KILL, when a run is ended.
     #[arg(long, value_name = "TIME", value_parser = duration::parse, default_value = "5s")]
     grace: Duration,
+    /// How long runs may go on after the worker was told to stop. Then they are ended, and their attempts have failed: another
+    /// worker may have the intents at once. As long as they take unless told otherwise.
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    stop_timeout: Option<Duration>,
     /// Bytes that one run may print. One that prints more is ended, and the attempt has failed.
     #[arg(long, value_name = "BYTES", default_value_t = 262_144)]
     max_output: usize,
@@ -123,6 +127,9 @@ pub(super) async fn run(mut arguments: Arguments) -> Result<Exit, Failure> {
     if let Some(name) = arguments.worker_id {
         worker = worker.worker_id(name);
     }
+    if let Some(time) = arguments.stop_timeout {
+        worker = worker.drain_timeout(time);
+    }
     if arguments.drain {
         worker = worker.until_empty();
     }
@@ -136,6 +143,8 @@ pub(super) async fn run(mut arguments: Arguments) -> Result<Exit, Failure> {
     if arguments.once {
         worker = worker.at_most(1);
     }
+    let told = Arc::clone(&task);
+    worker = worker.cancel_grace(task.program.ends_within()).on_end(move |ended| told.ledger.tell(ended));
     worker.run().await?;
     let finite = arguments.once || arguments.drain;
     Ok(if finite && task.ledger.any_failed() { Exit::Dead } else { Exit::Done })

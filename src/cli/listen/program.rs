@@ -13,7 +13,7 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt, copy},
     process::{Child, ChildStderr, ChildStdout, Command},
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 use super::guard;
@@ -22,6 +22,8 @@ use super::guard;
 const TAIL: usize = 4096;
 /// How long the guard may take to clear up, after the grace, before it is killed itself.
 const CLEARED_IN: Duration = Duration::from_secs(5);
+/// How much longer the end of a run may take than all of that.
+const KILLED_IN: Duration = Duration::from_secs(5);
 /// Variables with keys to the bus, or to what is behind it. Besides these, all that begin with [`OF_THE_BUS`].
 const SECRETS: &[&str] =
     &["INTENT_API_KEY", "INTENT_ADMIN_TOKEN", "DATABASE_URL", "DATABASE_DIRECT_URL", "DASHBOARD_PASSWORD"];
@@ -48,6 +50,8 @@ pub(super) enum Ended {
     TimedOut,
     /// It printed more than it may.
     TooMuchOutput,
+    /// It was no longer wanted.
+    Cancelled,
 }
 
 /// A program that has ended by itself.
@@ -59,11 +63,22 @@ pub(super) struct Finished {
 }
 
 impl Program {
-    /// Runs it with this on its standard input and these variables. When the future is dropped, so is the program.
+    /// How long [`Self::run`] goes on at most when it is cancelled.
+    pub(super) fn ends_within(&self) -> Duration {
+        self.grace + CLEARED_IN + KILLED_IN
+    }
+
+    /// Runs it with this on its standard input and these variables, until `cancelled` ends. Then, too, nothing of it is left when
+    /// this returns. Only when the future is dropped, the guard ends the program by itself.
     ///
     /// # Errors
     /// When no process can be started.
-    pub(super) async fn run(&self, payload: &[u8], variables: &[(&str, &str)]) -> io::Result<Ended> {
+    pub(super) async fn run(
+        &self,
+        payload: &[u8],
+        variables: &[(&str, &str)],
+        cancelled: impl Future<Output = ()>,
+    ) -> io::Result<Ended> {
         let mut child = self.command(payload.len(), variables)?.spawn()?;
         let (Some(mut lifeline), Some(mut output), Some(mut complaint)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())
@@ -71,7 +86,7 @@ impl Program {
             return Err(io::Error::other("a process without its three streams"));
         };
         let work = async {
-            // The guard takes all of it, whether the program does or not; that it has died shows by its status.
+            // The guard takes all of it at once, whether the program does or not; that it has died shows by its status.
             let feed = async {
                 let _ = lifeline.write_all(payload).await;
                 Ok(())
@@ -79,17 +94,16 @@ impl Program {
             let complaint = async { Ok(tail(&mut complaint).await) };
             tokio::try_join!(at_most(&mut output, self.output), complaint, feed)
         };
-        let worked = match self.time {
-            Some(time) => timeout(time, work).await.ok(),
-            None => Some(work.await),
-        };
-        let ended = match worked {
-            None => Ended::TimedOut,
-            Some(Err(TooMuch)) => Ended::TooMuchOutput,
-            Some(Ok((output, complaint, ()))) => {
-                let status = child.wait().await?;
-                return Ok(Ended::Itself(Finished { status, output, complaint }));
-            }
+        let ended = tokio::select! {
+            worked = work => match worked {
+                Ok((output, complaint, ())) => {
+                    let status = child.wait().await?;
+                    return Ok(Ended::Itself(Finished { status, output, complaint }));
+                }
+                Err(TooMuch) => Ended::TooMuchOutput,
+            },
+            () = passed(self.time) => Ended::TimedOut,
+            () = cancelled => Ended::Cancelled,
         };
         drop(lifeline);
         self.wait_for_the_guard(&mut child, &mut output, &mut complaint).await?;
@@ -141,6 +155,14 @@ impl Program {
 /// This executable, also when another has been put in its place meanwhile.
 pub(super) fn own_executable() -> io::Result<PathBuf> {
     if cfg!(target_os = "linux") { Ok("/proc/self/exe".into()) } else { std::env::current_exe() }
+}
+
+/// Waits until this time is over, if there is a limit.
+async fn passed(limit: Option<Duration>) {
+    match limit {
+        Some(limit) => sleep(limit).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// There is more to read than is taken.

@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::PermissionsExt, process::Stdio};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use super::{Cli, finish, signal};
+use super::{Cli, finish, signal, stop};
 use crate::support::{
     Client, TestApp,
     factory::{intent, intent_with},
@@ -155,8 +155,8 @@ async fn a_result_that_the_bus_does_not_take_is_a_failure() {
     let app = TestApp::with(&[("BUS_MAX_PAYLOAD_BYTES", "1024")]).await;
     let (cli, root) = (Cli::of(&app), app.root());
     let id = root.published(intent_with("g", json!({"max_attempts": 1}))).await;
-    let ran = cli.run(&["listen", "g", "--once", "--exec", "printf", "%02000d", "0"]).await;
-    assert!(ran.complaint.contains("the result was refused"), "{}", ran.complaint);
+    let told = cli.run(&["listen", "g", "--once", "--json", "--exec", "printf", "%02000d", "0"]).await.json(6);
+    assert_eq!(told["outcome"], "failed", "{told}");
     let status = root.status(&id).await.expect(200);
     let error = status["last_error"].as_str().expect("an error");
     assert!(error.starts_with("The bus does not take the result: 413"), "{error}");
@@ -236,6 +236,35 @@ async fn a_worker_that_is_told_to_stop_ends_its_work_and_takes_no_more() {
     finish(worker).await.expect(0);
     assert_eq!(result(&root, &first).await["result"], "done");
     assert_eq!(app.db.count("intents WHERE claim_attempts > 0").await, 0, "nothing else was claimed");
+}
+
+#[tokio::test]
+async fn a_worker_for_one_intent_lets_it_come_to_its_end_when_it_is_told_to_stop() {
+    let app = TestApp::spawn().await;
+    let (cli, root) = (Cli::of(&app), app.root());
+    let id = root.published(intent("g")).await;
+    let program = "echo began > began; until test -e go; do sleep 0.02; done; echo '\"done\"'";
+    let mut worker = cli.start(&["listen", "g", "--once", "--exec", "sh", "-c", program]);
+    cli.written("began").await;
+    stop(&mut worker).await;
+    cli.put("go", "");
+    finish(worker).await.expect(0);
+    assert_eq!(result(&root, &id).await["result"], "done");
+}
+
+#[tokio::test]
+async fn what_was_done_under_a_lost_lease_does_not_count_as_done() {
+    let app = TestApp::spawn().await;
+    let (cli, root) = (Cli::of(&app), app.root());
+    let id = root.published(intent("g")).await;
+    let program = "echo began > began; until test -e go; do sleep 0.02; done";
+    let worker = cli.start(&["listen", "g", "--once", "--json", "--exec", "sh", "-c", program]);
+    cli.written("began").await;
+    app.db.end_lease_and_backoff(&id).await;
+    assert_eq!(root.claim("g").await.expect(200)["id"], *id, "somebody else has it now");
+    cli.put("go", "");
+    let told = finish(worker).await.json(6);
+    assert_eq!((&told["id"], &told["outcome"]), (&json!(id), &json!("lost")), "{told}");
 }
 
 #[tokio::test]

@@ -18,7 +18,10 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::process::{Child, Command};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+};
 
 use crate::{
     processes::until,
@@ -116,6 +119,13 @@ async fn finish(child: Child) -> Ran {
 fn signal(child: &Child, signal: Signal) {
     let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed())).expect("it runs");
     kill_process(pid, signal).expect("it runs");
+}
+
+/// Tells a worker to stop, once. Two signals that come together would be heard as one, so this waits until it was heard.
+async fn stop(worker: &mut Child) {
+    signal(worker, Signal::TERM);
+    let mut lines = BufReader::new(worker.stderr.as_mut().expect("what it says")).lines();
+    while !lines.next_line().await.expect("a line").expect("that it stops").contains("told to stop") {}
 }
 
 impl Ran {

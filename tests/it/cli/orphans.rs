@@ -4,9 +4,8 @@ use std::fs;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
-use tokio::io::{AsyncBufReadExt, BufReader};
 
-use super::{Cli, PATIENCE, finish, signal};
+use super::{Cli, PATIENCE, finish, signal, stop};
 use crate::{
     processes::until,
     support::{Client, TestApp, factory::intent_with},
@@ -37,8 +36,10 @@ async fn gone(family: &[String]) {
     until("nothing of the family is left", PATIENCE, async || !family.iter().any(|id| runs(id))).await;
 }
 
+/// An intent with more payload than a pipe holds. None of the programs reads it: what hears nothing until somebody does would
+/// not hear that it has to end.
 async fn publish(root: &Client) -> String {
-    root.published(intent_with("g", json!({"max_attempts": 1}))).await
+    root.published(intent_with("g", json!({"max_attempts": 1, "payload": {"unread": "?".repeat(200_000)}}))).await
 }
 
 #[tokio::test]
@@ -119,14 +120,69 @@ async fn a_second_signal_ends_the_work_at_once() {
     let id = publish(&root).await;
     let mut worker = cli.start(&["listen", "g", "--grace", "50ms", "--exec", "sh", "-c", FAMILY]);
     let family = family(&cli).await;
-    signal(&worker, Signal::TERM);
-    // Two that come together would be heard as one.
-    let mut lines = BufReader::new(worker.stderr.take().expect("what it says")).lines();
-    while !lines.next_line().await.expect("a line").expect("that it stops").contains("told to stop") {}
+    stop(&mut worker).await;
     signal(&worker, Signal::TERM);
     finish(worker).await.expect(0);
     gone(&family).await;
     assert_eq!(root.status(&id).await.expect(200)["status"], "dead");
+}
+
+#[tokio::test]
+async fn a_worker_that_is_told_to_stop_waits_for_so_long_at_most_as_it_was_told() {
+    let app = TestApp::spawn().await;
+    let (cli, root) = (Cli::of(&app), app.root());
+    let id = publish(&root).await;
+    let limits = ["--stop-timeout", "100ms", "--grace", "50ms"];
+    let worker = cli.start(&[["listen", "g"].as_slice(), &limits, &["--exec", "sh", "-c", FAMILY]].concat());
+    let family = family(&cli).await;
+    signal(&worker, Signal::TERM);
+    finish(worker).await.expect(0);
+    assert!(!family.iter().any(|id| runs(id)), "{family:?}");
+    assert_eq!(root.status(&id).await.expect(200)["status"], "dead");
+}
+
+#[tokio::test]
+async fn an_attempt_has_failed_when_its_program_is_gone_and_not_before() {
+    let app = TestApp::spawn().await;
+    let (cli, root) = (Cli::of(&app), app.root());
+    let id = publish(&root).await;
+    let clean_up =
+        "echo cleaning; echo >&2; echo dying > dying; until test -e go; do sleep 0.02; done; echo clean > cleaned";
+    let program = format!("trap '{clean_up}; exit 1' TERM; echo began > began; while :; do sleep 0.02; done");
+    let mut worker = cli.start(&["listen", "g", "--grace", "30s", "--exec", "sh", "-c", &program]);
+    cli.written("began").await;
+    stop(&mut worker).await;
+    signal(&worker, Signal::TERM);
+    cli.written("dying").await;
+    assert_eq!(root.status(&id).await.expect(200)["status"], "claimed");
+    cli.put("go", "");
+    finish(worker).await.expect(0);
+    assert!(cli.has("cleaned"), "what it says meanwhile does not end it");
+    let error = root.status(&id).await.expect(200)["last_error"].clone();
+    assert_eq!(error, "The worker was told to stop, and has ended it.");
+}
+
+#[tokio::test]
+async fn a_program_whose_lease_is_lost_is_gone_before_the_next_one_starts() {
+    let app = TestApp::with(&[("BUS_CLAIM_TIMEOUT_SECONDS", "1")]).await;
+    let (cli, root) = (Cli::of(&app), app.root());
+    let lost = root.published(intent_with("g", json!({"priority": 900}))).await;
+    // The first takes its time to end. The second says whether it is still there.
+    let program = "if test -e first; then kill -0 $(cat first) 2>&1 && echo beside; exit 0; fi
+        trap 'sleep 1; exit 1' TERM; echo $$ > first; while :; do sleep 0.02; done";
+    let worker = cli.start(&["listen", "g", "--grace", "30s", "--exec", "sh", "-c", program]);
+    let first = cli.written("first").await;
+    app.db.end_lease_and_backoff(&lost).await;
+    let claim = root.claimed("g").await;
+    root.fulfill(&claim, json!({})).await.expect(200);
+    let next = root.published(intent_with("g", json!({}))).await;
+    let result = cli.run(&["result", &next, "--wait=60s"]).await;
+    assert!(!runs(&first));
+    assert!(result.expect(0).contains("No such process"), "{}", result.out);
+    signal(&worker, Signal::TERM);
+    let ran = finish(worker).await;
+    ran.expect(0);
+    assert!(ran.complaint.contains(&format!("{lost} g lost in ")), "{}", ran.complaint);
 }
 
 #[tokio::test]

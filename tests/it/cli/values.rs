@@ -1,5 +1,7 @@
 //! `get` and `set`, and what operators do: `keys` and `dead`.
 
+use std::{fs, os::unix::fs::PermissionsExt};
+
 use serde_json::json;
 
 use super::{Cli, Ran};
@@ -66,6 +68,23 @@ async fn operators_look_at_dead_letters_and_bring_them_back() {
     assert_eq!(root.status(&id).await.expect(200)["status"], "open");
     cli.run(&["dead", "retry", &id]).await.expect(9);
     cli.run(&["dead", "show", &id]).await.expect(5);
+}
+
+#[tokio::test]
+async fn the_file_with_the_token_of_operators_is_looked_at_as_a_key_file_is() {
+    let app = TestApp::spawn().await;
+    let cli = operator(&app);
+    let token = cli.0.folder().join("token");
+    fs::set_permissions(&token, fs::Permissions::from_mode(0o644)).expect("a file of ours");
+    let told = cli.run(&["keys", "list"]).await;
+    told.expect(0);
+    assert!(told.complaint.contains("chmod 600"), "{}", told.complaint);
+    fs::rename(&token, token.with_file_name("elsewhere")).expect("a file of ours");
+    cli.run(&["keys", "list"]).await.expect(2);
+    std::os::unix::fs::symlink("elsewhere", &token).expect("a link");
+    let told = cli.run(&["keys", "list"]).await;
+    told.expect(2);
+    assert!(told.complaint.contains("symbolic link"), "{}", told.complaint);
 }
 
 /// The command line of an operator, whose token is in a file.

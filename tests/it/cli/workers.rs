@@ -1,19 +1,21 @@
-//! The workers of docs/workers.md that are no shell lines: those in Python and in Rust, and the service of systemd.
+//! The workers of docs/workers.md that are no shell lines: those in Python and in Rust, and the service of systemd; and what
+//! the one of curl alone shows to others.
 
 use std::{
     env, fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
 use rustix::process::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::tempdir;
 
 use super::Cli;
 use crate::{
     processes::{python, tell},
-    support::{TestApp, app::ROOT},
+    support::{TestApp, app::ROOT, factory::intent},
 };
 
 /// How exposed `systemd-analyze security` may find the service: its "OK" begins below 50 of 100, a plain one has 96.
@@ -31,6 +33,43 @@ async fn the_worker_in_python_does_its_work() {
 #[tokio::test]
 async fn the_worker_in_rust_does_its_work() {
     greets(tokio::process::Command::new(example("worker"))).await;
+}
+
+#[tokio::test]
+async fn the_worker_of_curl_shows_neither_key_nor_claim_token_to_other_users() {
+    let document = include_str!("../../../docs/workers.md");
+    let code = document.split("cat > worker.sh <<'END'\n").nth(1).and_then(|rest| rest.split("END\n").next());
+    let app = TestApp::spawn().await;
+    let (cli, folder) = (Cli::of(&app), tempdir().expect("a folder"));
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).expect("a file");
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("a file of ours");
+    };
+    write("worker.sh", code.expect("its code"));
+    // The next claim, which finds nothing, is put in the place of this one.
+    write("greet", "#!/bin/sh\ncp claim.json kept.json\ncat\n");
+    write("headers", &format!("X-API-KEY: {ROOT}\nX-Intent-Version: 2.1\n"));
+    // What it starts, with its arguments, which everybody on the machine can see.
+    for (name, real) in [("python3", python::interpreter()), ("curl", Path::new("/usr/bin/curl"))] {
+        if !real.exists() {
+            return tell(&format!("SKIPPED: there is no {}, so the worker of curl was not run.", real.display()));
+        }
+        let note = format!("printf '%s\\n' {name} \"$@\" >> started");
+        write(name, &format!("#!/bin/sh\n{note}\nexec {} \"$@\"\n", real.display()));
+    }
+    let id = app.root().published(intent("greet")).await;
+    let mut worker = tokio::process::Command::new("bash");
+    let path = format!("{}:{}", folder.path().display(), env::var("PATH").expect("a path"));
+    worker.arg("worker.sh").current_dir(folder.path()).env("PATH", path).env("BUS", &cli.url);
+    let ended = worker.stdin(Stdio::null()).kill_on_drop(true).status().await.expect("bash starts");
+    assert!(ended.success(), "{ended}");
+    assert_eq!(app.root().result(&id).await.expect(200)["result"], r#"{"n": 1}"#);
+    let read = |name: &str| fs::read_to_string(folder.path().join(name)).expect("a file");
+    let claim: Value = serde_json::from_str(&read("kept.json")).expect("JSON");
+    let token = claim["claim_token"].as_str().expect("a token");
+    let started = read("started");
+    assert!(started.contains("/fulfill/") && !started.contains(token) && !started.contains(ROOT), "{started}");
 }
 
 /// Runs a worker until it has greeted somebody.
