@@ -163,6 +163,14 @@ impl Flow {
         let flight = |name, help, buckets: &[f64]| {
             HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), &["kind"])
         };
+        let rejections = IntCounterVec::new(
+            Opts::new("intent_bus_signature_rejections_total", "Signed requests refused, by reason."),
+            &["reason"],
+        )?;
+        // There from the start: an increase is seen only of what was there before, and the first attack counts as well.
+        for reason in ["replayed", "stale", "bad"] {
+            rejections.with_label_values(&[reason]);
+        }
         Ok(Self {
             began: Instant::now(),
             places: RwLock::default(),
@@ -176,10 +184,7 @@ impl Flow {
                 ),
                 &["operation", "outcome"],
             )?,
-            rejections: IntCounterVec::new(
-                Opts::new("intent_bus_signature_rejections_total", "Signed requests refused, by reason."),
-                &["reason"],
-            )?,
+            rejections,
             rate_limited: IntCounter::new(
                 "intent_bus_rate_limited_total",
                 "Requests refused because their tenant had used up its minute.",

@@ -78,6 +78,10 @@ async fn refusals_are_counted_by_their_reason() {
     let root = app.root();
     let body = intent("greet").to_string();
     let now = crate::support::client::unix_now();
+    let name = |reason: &str| format!("intent_bus_signature_rejections_total{{reason=\"{reason}\"}}");
+    for reason in ["replayed", "stale", "bad"] {
+        assert_eq!(sample(&app, &name(reason)).await, "0", "{reason}: there before the first");
+    }
     let signed = root.signed_once("POST", "/intent", &body, now);
     signed.send("POST", "/intent", body.clone()).await.expect(201);
     signed.send("POST", "/intent", body.clone()).await.refused(403, "invalid_signature");
@@ -85,8 +89,7 @@ async fn refusals_are_counted_by_their_reason() {
     stale.send("POST", "/intent", body.clone()).await.refused(403, "invalid_signature");
     signed.send("POST", "/intent", "{}").await.refused(403, "invalid_signature");
     for reason in ["replayed", "stale", "bad"] {
-        let name = format!("intent_bus_signature_rejections_total{{reason=\"{reason}\"}}");
-        assert_eq!(sample(&app, &name).await, "1", "{reason}");
+        assert_eq!(sample(&app, &name(reason)).await, "1", "{reason}");
     }
     let refused = "intent_bus_operations_total{operation=\"publish\",outcome=\"invalid_signature\"}";
     assert_eq!(sample(&app, refused).await, "2");

@@ -284,7 +284,8 @@ impl Worker {
                 tracing::error!(%error, "signals cannot be listened to");
             }
         };
-        self.run_with(&stage, told).await
+        // On the heap: the caller's own future stays small.
+        Box::pin(self.run_with(&stage, told)).await
     }
 
     /// Works until this ends, then drains. Signals are left to the program.
@@ -303,7 +304,7 @@ impl Worker {
             stop.await;
             advance(&stage, Stage::Drain);
         };
-        self.run_with(&stage, told).await
+        Box::pin(self.run_with(&stage, told)).await
     }
 
     /// Works until all pollers have ended: by themselves, or since the stage that `told` sets says so.
