@@ -34,14 +34,14 @@ mod tests {
         for (text, millis) in [("2", 2000), ("1.5s", 1500), ("250ms", 250), ("2m", 120_000), ("1h", 3_600_000)] {
             assert_eq!(parse(text).unwrap(), Duration::from_millis(millis), "{text}");
         }
-        for text in ["", "s", "-1", "1w", "nan", "five"] {
+        for text in ["", "s", "-1", "1w", "nan", "inf", "five"] {
             assert!(parse(text).is_err(), "{text}");
         }
     }
 
     #[test]
     fn no_span_is_longer_than_the_clock_can_count() {
-        for text in ["2e14d", "36501d", "1e400", "inf"] {
+        for text in ["2e14d", "36501d", "1e400"] {
             assert_eq!(parse(text).unwrap(), LONGEST, "{text}");
         }
         let now = std::time::Instant::now();

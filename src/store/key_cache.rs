@@ -64,6 +64,13 @@ impl KeyCache {
         }
     }
 
+    /// Forgets a key by its number, after this replica has given it an end or another reach.
+    pub fn forget_number(&self, number: i64) {
+        if let Ok(mut known) = self.known.write() {
+            known.keys.retain(|_, key| key.id != number);
+        }
+    }
+
     fn cached(&self, hash: &[u8; 32]) -> Option<Key> {
         let known = self.known.read().ok()?;
         let fresh = known.looked_at.is_some_and(|at| at.elapsed() < BELIEVED_FOR);

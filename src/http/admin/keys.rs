@@ -208,6 +208,7 @@ pub async fn rotate(state: Shared, http: HttpRequest, request: AdminRequest) -> 
     let api_key = ids::generate_key()?;
     let hash = key_hash(&api_key);
     let made = state.store.rotate_key(&request.admission, &request.by, number, &hash, overlap.into()).await?;
+    state.keys.forget_number(number);
     json(StatusCode::CREATED, &generated(api_key, made))
 }
 
@@ -236,7 +237,9 @@ pub async fn set_scopes(state: Shared, http: HttpRequest, request: AdminRequest)
         scopes: scopes.as_ref().map(Option::as_deref),
         namespaces: namespaces.as_ref().map(Option::as_deref),
     };
-    ok(&detail(state.store.set_scopes(&request.admission, &request.by, number, &new).await?))
+    let changed = state.store.set_scopes(&request.admission, &request.by, number, &new).await?;
+    state.keys.forget_number(number);
+    ok(&detail(changed))
 }
 
 /// Revokes a key: at once here, within a second on every other replica.

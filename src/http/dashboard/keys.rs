@@ -145,6 +145,7 @@ pub async fn rotate(state: Shared, http: HttpRequest, request: AdminRequest) -> 
     #[allow(clippy::cast_precision_loss, reason = "a week at most")]
     let rotated = state.store.rotate_key(&admission, &request.by, old, &hash, overlap as f64).await;
     let made = rotated.map_err(|error| not_again(&request.admission, error))?;
+    state.keys.forget_number(old);
     let frame = Frame::of(&http, &state, SECTION, "New key")?;
     render(&Made { frame, api_key, number: made.id, owner: made.owner, old: Some((old, words)) })
 }
@@ -156,6 +157,7 @@ pub async fn reach(state: Shared, http: HttpRequest, request: AdminRequest) -> R
     let (scopes, namespaces) = (scopes(&form)?, namespaces(&form)?);
     let new = NewReach { scopes: Some(scopes.as_deref()), namespaces: Some(namespaces.as_deref()) };
     state.store.set_scopes(&request.admission, &request.by, wanted, &new).await?;
+    state.keys.forget_number(wanted);
     Ok(done(
         &state,
         &format!("{SECTION}/{wanted}"),
