@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::{
     cluster::{KEY, LEASE},
     docker::say,
+    http::http,
 };
 
 /// Clients of each kind.
@@ -108,9 +109,7 @@ struct Bus {
 
 impl Load {
     pub(crate) fn start(url: &str) -> Self {
-        // The Rust client brings reqwest's TLS in, which wants a provider even for plain HTTP. Installed already: as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder().timeout(PATIENCE).build().expect("an HTTP client");
+        let http = http().timeout(PATIENCE).build().expect("an HTTP client");
         let bus = Bus { http, url: url.to_owned() };
         let books = Arc::new(Books::default());
         let (mut publishers, mut workers) = (JoinSet::new(), JoinSet::new());

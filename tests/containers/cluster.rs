@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 
 use testcontainers::{ContainerAsync, GenericImage, ImageExt, core::IntoContainerPort, runners::AsyncRunner};
 
-use crate::docker::{Network, docker, has, name_and_tag, setting};
+use crate::{
+    docker::{Network, docker, has, name_and_tag, setting},
+    http::http,
+};
 
 /// The root key of a bus that nobody else reaches.
 pub(crate) const KEY: &str = "of-a-bus-in-containers-0123456789";
@@ -126,8 +129,9 @@ impl Cluster {
 
 /// Until a replica, or the balancer in front of some, says that it is ready.
 async fn ready(url: &str) {
+    let http = http().build().expect("an HTTP client");
     let deadline = Instant::now() + PATIENCE;
-    while !matches!(reqwest::get(format!("{url}/readyz")).await, Ok(answer) if answer.status().is_success()) {
+    while !matches!(http.get(format!("{url}/readyz")).send().await, Ok(answer) if answer.status().is_success()) {
         assert!(Instant::now() < deadline, "{url} does not get ready");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

@@ -11,5 +11,6 @@
 mod books;
 mod cluster;
 mod docker;
+mod http;
 mod scenarios;
 mod suite;
