@@ -6,7 +6,11 @@ use std::time::SystemTime;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Failure, Store, statements, transaction::PATIENCE, workers::Worker};
+use super::{
+    Failure, Store, statements,
+    transaction::PATIENCE,
+    workers::{GOALS, Worker},
+};
 use crate::{
     error::{Error, Result},
     telemetry::flow::Tally,
@@ -59,6 +63,7 @@ impl Store {
             .collect::<Result<Vec<Option<String>>>>()?;
         let able = workers.iter().map(|worker| json(&worker.capabilities)).collect::<Result<Vec<String>>>()?;
         let claims: Vec<i64> = workers.iter().map(|worker| signed(worker.claims)).collect();
+        let apart = i64::try_from(GOALS).map_err(Error::fault)?;
         let client = self.client().await.map_err(Failure::Away)?;
         let written = async {
             let statement = client.prepare_cached(statements::BEAT).await?;
@@ -86,6 +91,7 @@ impl Store {
                         &able,
                         &claims,
                         &before,
+                        &apart,
                     ],
                 )
                 .await?;
