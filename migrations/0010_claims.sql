@@ -1,8 +1,10 @@
 -- Claims that may be asked for again when their answer was lost, and what came in after a claim had been lost.
 
 -- The claim was asked for with an id of its own (X-Claim-Request-ID), from which its token is made; the same id finds it
--- again. Written by each claim, so it says nothing where `claim_hash` is NULL.
-ALTER TABLE intents ADD COLUMN claim_retryable boolean NOT NULL DEFAULT false;
+-- again. `claim_repeated`: it was. Both are written by each claim, so they say nothing where `claim_hash` is NULL.
+ALTER TABLE intents
+    ADD COLUMN claim_retryable boolean NOT NULL DEFAULT false,
+    ADD COLUMN claim_repeated boolean NOT NULL DEFAULT false;
 
 -- Finds them. Unique: of two tries of one request that run at once, on two replicas, the second waits for the first, fails, and
 -- then finds what the first has claimed. Claims without an id stay out of it, and cost what they did.

@@ -1,6 +1,11 @@
 //! How a client is made.
 
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use crate::{
     client::IntentClient,
@@ -153,7 +158,8 @@ impl ClientBuilder {
             .build()
             .map_err(|error| Error::config(format!("The HTTP client: {}", crate::error::chain(&error))))?;
         let signer = Signer::new(key.reveal())?;
-        let transport = Transport { http, url, signer, timeout: self.timeout, largest_answer: self.largest_answer };
+        let (timeout, largest_answer) = (self.timeout, self.largest_answer);
+        let transport = Transport { http, url, signer, timeout, largest_answer, claims_again: AtomicBool::new(false) };
         Ok(IntentClient::new(Arc::new(transport), self.retry, self.namespace))
     }
 

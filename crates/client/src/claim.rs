@@ -1,9 +1,10 @@
 //! Claiming, and what a claim brings: an intent and the lease on it.
 
-use std::{fmt, fmt::Write, future::IntoFuture, time::Duration};
+use std::{fmt, fmt::Write, future::IntoFuture, sync::atomic::Ordering, time::Duration};
 
 use bytes::Bytes;
 use http::Method;
+use intent_bus_protocol::headers;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
@@ -232,10 +233,27 @@ impl Claim {
 
     /// Sends it. Without a limit the answer is one intent by itself.
     pub(crate) async fn ask(&self, limit: Option<u32>) -> Result<Claims> {
-        let mut call = Call::new(Method::POST, self.target(limit), Bytes::new())?;
+        let id = self.client.transport.signer.nonce();
+        let mut call = self.call(limit, &id)?;
         call.wait = self.wait;
-        let answer = self.client.call(&call, Repeat::IfUndone).await?;
-        Claims::read(&answer)
+        // A bus that gives the same claims again says so in each of its answers.
+        let knows_ids = &self.client.transport.claims_again;
+        let repeat = if knows_ids.load(Ordering::Relaxed) { Repeat::Safely } else { Repeat::IfUndone };
+        let answer = self.client.call(&call, repeat).await?;
+        knows_ids.store(answer.headers.get(headers::CLAIM_REQUEST_ID).is_some(), Ordering::Relaxed);
+        let claims = Claims::read(&answer)?;
+        if !(claims.claimed.is_empty() && answer.unsure && self.wait.as_secs() > 0) {
+            return Ok(claims);
+        }
+        // The try that got lost may have waited as this one has, and been given what came.
+        let call = Self { wait: Duration::ZERO, ..self.clone() }.call(limit, &id)?;
+        Claims::read(&self.client.call(&call, Repeat::Safely).await?)
+    }
+
+    fn call(&self, limit: Option<u32>, id: &str) -> Result<Call> {
+        let mut call = Call::new(Method::POST, self.target(limit), Bytes::new())?;
+        call.header(headers::CLAIM_REQUEST_ID, id)?;
+        Ok(call)
     }
 
     fn target(&self, limit: Option<u32>) -> String {

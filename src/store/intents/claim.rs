@@ -149,33 +149,33 @@ impl Coalesced for Claim {
     }
 }
 
-/// Undoes claims: others may have what they hold. Not those that a client may ask for again: another try of the same request, on
-/// another replica perhaps, may have brought them to it.
+/// Undoes claims: others may have what they hold.
 async fn give_back(store: &Store, request: &Claim, leases: &[Lease]) {
-    if request.retryable {
-        return;
-    }
     let (ids, tokens): (Vec<Uuid>, Vec<Uuid>) =
         leases.iter().map(|lease| (lease.claimed.id.0, request.tokens[lease.token])).unzip();
     if ids.is_empty() {
         return;
     }
-    if let Err(error) = store.release(&ids, &tokens).await {
-        tracing::warn!(?error, "claims that nobody waited for stay until their leases end");
-        return;
-    }
-    for lease in leases {
+    let released = match store.release(&ids, &tokens).await {
+        Ok(released) => released,
+        Err(error) => {
+            tracing::warn!(?error, "claims that nobody waited for stay until their leases end");
+            return;
+        }
+    };
+    for lease in leases.iter().filter(|lease| released.contains(&lease.claimed.id.0)) {
         let worker = request.reach.worker.as_deref();
         changed("given back", lease.claimed.id, Changed { worker, ..(&lease.claimed).into() });
     }
 }
 
 impl Store {
-    async fn release(&self, ids: &[Uuid], tokens: &[Uuid]) -> Result<()> {
+    /// Which of them were given back.
+    async fn release(&self, ids: &[Uuid], tokens: &[Uuid]) -> Result<Vec<Uuid>> {
         let client = self.client().await?;
         let statement = client.prepare_cached(statements::RELEASE).await?;
-        client.execute(&statement, &[&ids, &tokens]).await?;
-        Ok(())
+        let rows = client.query(&statement, &[&ids, &tokens]).await?;
+        rows.iter().map(|row| Ok(row.try_get("id")?)).collect()
     }
 }
 

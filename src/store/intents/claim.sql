@@ -151,6 +151,7 @@
         claim_attempts = claim_attempts + 1,
         claim_hash = handed_out.token,
         claim_retryable = handed_out.retryable,
+        claim_repeated = false,
         claimed_by = ($1::bigint[])[1],
         worker_id = handed_out.worker,
         claimed_at = now,

@@ -44,7 +44,7 @@ async fn insert(client: &Session, reports: &[Late<'_>]) -> Result<()> {
     for late in known() {
         let (outcome, result, error) = match late.outcome {
             Outcome::Fulfilled(result) => ("fulfilled", result, None),
-            Outcome::Failed(error) => ("failed", None, Some(error)),
+            Outcome::Failed(error) => ("failed", None, Some(error.as_bytes())),
         };
         outcomes.push(outcome);
         results.push(result.map(|(bytes, _)| bytes));
