@@ -110,7 +110,8 @@ async fn what_a_worker_asked_for_is_known_for_five_minutes_whichever_replica_saw
     other.tells(&pi_for(&["sms", "fax"])).await;
     one.tells(&pi_for(&["mail"])).await;
     assert_eq!(goals_known(&one.store).await.unwrap(), ["fax", "mail", "sms"]);
-    db.batch("UPDATE workers SET asked_at = asked_at || jsonb_build_object('fax', (asked_at ->> 'fax')::bigint - 301)").await;
+    db.batch("UPDATE workers SET asked_at = asked_at || jsonb_build_object('fax', (asked_at ->> 'fax')::bigint - 301)")
+        .await;
     assert_eq!(goals_known(&one.store).await.unwrap(), ["mail", "sms"]);
     one.tells(&pi_for(&["mail"])).await;
     let kept: i64 = db.value("SELECT count(*) FROM workers, jsonb_object_keys(asked_at)", &[]).await;
