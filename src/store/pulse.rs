@@ -107,6 +107,17 @@ impl Store {
         tokio::time::timeout(PATIENCE, written).await.unwrap_or(Err(Failure::Lost))
     }
 
+    /// Takes a replica off the list of those that run or are missed.
+    ///
+    /// # Errors
+    /// `database_busy`.
+    pub async fn sign_off(&self, replica: &Replica) -> Result<()> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(statements::SIGN_OFF).await?;
+        client.execute(&statement, &[&replica.id]).await?;
+        Ok(())
+    }
+
     /// Forgets signs of life that are too old to be shown, and says how many rows that were.
     ///
     /// # Errors

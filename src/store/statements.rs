@@ -94,6 +94,7 @@ statements! {
     READ_TOTALS = "totals/read.sql",
     BEAT = "pulse/beat.sql",
     LAST_BEAT = "pulse/last.sql",
+    SIGN_OFF = "pulse/sign_off.sql",
     PRUNE_PULSE = "pulse/prune.sql",
     BUS_FIGURES = "bus/figures.sql",
     BUS_GOALS = "bus/goals.sql",
