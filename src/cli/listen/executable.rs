@@ -22,20 +22,23 @@ pub(super) fn check(program: &OsStr) -> Result<(), String> {
     }
     let folders = env::var_os("PATH").unwrap_or_else(|| USUAL.into());
     let found: Vec<Result<(), String>> =
-        env::split_paths(&folders).filter_map(|folder| usable(&in_folder(folder, program))).collect();
+        env::split_paths(&folders).filter_map(|folder| usable(&in_folder(&folder, program))).collect();
     let fault = found.iter().find_map(|found| found.as_ref().err());
     match fault {
         _ if found.iter().any(Result::is_ok) => Ok(()),
         Some(fault) => Err(fault.clone()),
         None => {
             let name = program.display();
-            Err(format!("there is no program {name} in PATH. One in this folder is called ./{name}."))
+            // As those expect who know a system that looks there, too.
+            let here = Path::new(".").join(program).is_file();
+            let tip = if here { format!(" The one in this folder is called ./{name}.") } else { String::new() };
+            Err(format!("there is no program {name} in PATH.{tip}"))
         }
     }
 }
 
 /// An empty folder in `PATH` is the one that one is in.
-fn in_folder(folder: PathBuf, program: &OsStr) -> PathBuf {
+fn in_folder(folder: &Path, program: &OsStr) -> PathBuf {
     if folder.as_os_str().is_empty() { Path::new(".").join(program) } else { folder.join(program) }
 }
 
@@ -67,7 +70,9 @@ mod tests {
         assert!(told(&path).contains("chmod +x"));
         assert!(told(&path.join("below")).starts_with("there is no /"));
         assert!(told(folder.path()).contains("is a folder"));
-        assert!(told(Path::new("no-such-program")).contains("./no-such-program"));
+        assert_eq!(told(Path::new("no-such-program")), "there is no program no-such-program in PATH.");
+        // Tests run in the folder of their crate.
+        assert!(told(Path::new("Cargo.toml")).ends_with("in this folder is called ./Cargo.toml."));
         assert!(told(Path::new("")).contains("no program"));
         assert_eq!(check(OsStr::new("sh")), Ok(()));
         assert_eq!(check(OsStr::new("/bin/sh")), Ok(()));
