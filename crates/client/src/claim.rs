@@ -25,8 +25,11 @@ const LEASE: Duration = Duration::from_secs(60);
 /// ```no_run
 /// # async fn example(bus: intent_bus_client::IntentClient) -> intent_bus_client::Result<()> {
 /// if let Some(job) = bus.claim("greet").await? {
-///     println!("{} attempt {} for {:?}", job.id(), job.attempt(), job.lease());
-///     bus.fulfill(&job, "done").await?;
+///     println!("{} {} in {}, priority {}", job.id(), job.goal(), job.namespace(), job.priority());
+///     println!("attempt {}, leased for {:?}, trace {:?}", job.attempt(), job.lease(), job.traceparent());
+///     println!("meant for {:?}, who has {:?}", job.target_worker(), job.required_capability());
+///     let name: String = job.payload()?; // or as it is: job.payload_json()
+///     bus.fulfill(&job, &format!("hello, {name}")).await?;
 /// }
 /// # Ok(())
 /// # }
@@ -148,7 +151,8 @@ impl fmt::Debug for Claimed {
 /// # async fn example(bus: intent_bus_client::IntentClient) -> intent_bus_client::Result<()> {
 /// use std::time::Duration;
 ///
-/// let claim = bus.claim("resize").namespace("images").worker_id("pi-3").capabilities(["gpu", "fast"]);
+/// // `own()`: nobody else's public intents; `publisher(key)`: those of that key's tenant.
+/// let claim = bus.claim("resize").namespace("images").worker_id("pi-3").capabilities(["gpu", "fast"]).own();
 /// if let Some(job) = claim.wait(Duration::from_secs(20)).await? {
 ///     println!("{}", job.payload_json());
 /// }
@@ -211,6 +215,13 @@ impl Claim {
 
     /// Only what the tenant of this key has published: one's own, or with the root key anybody's. The key goes into the URL, and
     /// so into the logs of proxies.
+    ///
+    /// ```no_run
+    /// # async fn example(root: intent_bus_client::IntentClient, tenant: &str) -> intent_bus_client::Result<()> {
+    /// let of_this_tenant = root.claim("resize").publisher(tenant).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn publisher(mut self, key: impl Into<String>) -> Self {
         self.publisher = Some(Publisher(key.into()));
         self
@@ -227,6 +238,15 @@ impl Claim {
     ///
     /// # Errors
     /// [`Error::Auth`] or [`Error::Refused`] if the claim is not allowed, [`Error::Network`] if there was no answer.
+    ///
+    /// ```no_run
+    /// # async fn example(bus: intent_bus_client::IntentClient) -> intent_bus_client::Result<()> {
+    /// for job in bus.claim("greet").many(100).await? {
+    ///     bus.fulfill(&job, "done").await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn many(self, limit: u32) -> Result<Vec<Claimed>> {
         Ok(self.ask(Some(limit)).await?.claimed)
     }
