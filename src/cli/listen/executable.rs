@@ -17,6 +17,9 @@ const USUAL: &str = "/bin:/usr/bin";
 
 /// Why this program cannot be run, if it cannot.
 pub(super) fn check(program: &OsStr) -> Result<(), String> {
+    if program.is_empty() {
+        return Err("there is no program: its name is empty.".to_owned());
+    }
     if program.as_bytes().contains(&b'/') {
         return usable(Path::new(program)).unwrap_or_else(|| Err(format!("there is no {}.", program.display())));
     }

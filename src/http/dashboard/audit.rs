@@ -29,17 +29,17 @@ struct Shown {
     /// What it was done to.
     subject: String,
     /// The page of that.
-    link: Option<String>,
+    page: Option<String>,
 }
 
 impl Shown {
     fn of(mut line: Line) -> Self {
         let target = line.target.as_deref().unwrap_or_default();
-        let page = |kind: &str| Some(format!("/admin/dashboard/{kind}/{target}"));
-        let (subject, link) = match line.action.as_str() {
+        let on = |kind: &str| Some(format!("/admin/dashboard/{kind}/{target}"));
+        let (subject, page) = match line.action.as_str() {
             "pause" | "resume" => (paused(target, line.details.take().as_deref()), None),
-            "cancel" | "retry" => (format!("intent {target}"), page("intents")),
-            "generate_key" | "rotate_key" | "revoke_key" | "set_scopes" => (format!("key {target}"), page("keys")),
+            "cancel" | "retry" => (format!("intent {target}"), on("intents")),
+            "generate_key" | "rotate_key" | "revoke_key" | "set_scopes" => (format!("key {target}"), on("keys")),
             "set_limits" => (format!("tenant {target}"), None),
             "purge" if line.target.is_none() => ("all namespaces".to_owned(), None),
             "purge" => (format!("namespace {target}"), None),
@@ -47,7 +47,7 @@ impl Shown {
             _ => (target.to_owned(), None),
         };
         line.details = line.details.filter(|details| details != "{}");
-        Self { line, subject, link }
+        Self { line, subject, page }
     }
 }
 

@@ -131,12 +131,15 @@ async fn stop(worker: &mut Child) {
 /// Waits until a worker has said this on standard error, and gives the line.
 async fn said(worker: &mut Child, words: &str) -> String {
     let mut lines = BufReader::new(worker.stderr.as_mut().expect("what it says")).lines();
-    loop {
-        let line = lines.next_line().await.expect("a line").unwrap_or_else(|| panic!("it never says {words:?}"));
-        if line.contains(words) {
-            return line;
+    let line = async {
+        loop {
+            let line = lines.next_line().await.expect("a line").unwrap_or_else(|| panic!("it never says {words:?}"));
+            if line.contains(words) {
+                return line;
+            }
         }
-    }
+    };
+    tokio::time::timeout(PATIENCE, line).await.unwrap_or_else(|_| panic!("it does not say {words:?}"))
 }
 
 /// Something that answers every request like this: status line, headers and body.
