@@ -1,0 +1,19 @@
+//! The experiments, by what they break.
+
+mod database;
+mod network;
+mod processes;
+
+use crate::experiment::Scenario;
+
+/// All of them.
+#[must_use]
+pub fn all() -> Vec<&'static Scenario> {
+    [processes::ALL, database::ALL, network::ALL].into_iter().flatten().collect()
+}
+
+/// The one of this name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Scenario> {
+    all().into_iter().find(|scenario| scenario.name == name)
+}
