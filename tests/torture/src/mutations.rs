@@ -31,6 +31,10 @@ pub struct Mutation {
     crash: bool,
 }
 
+/// Slows down what follows on the lock of a failure. It breaks nothing by itself, and shows when the two do not belong together.
+const SLOW_FAILURE: Rewrite =
+    ("SELECT clock_timestamp() AS now\n), retry AS", "SELECT clock_timestamp() AS now FROM pg_sleep(0.1)\n), retry AS");
+
 /// All of them.
 pub const ALL: [Mutation; 8] = [
     Mutation { name: "none", what: "nothing: the same run has to be safe", rewrites: &[], expected: &[], crash: false },
@@ -63,8 +67,8 @@ pub const ALL: [Mutation; 8] = [
     },
     Mutation {
         name: "same-transaction",
-        what: "BEGIN is taken out: what belongs together commits one by one",
-        rewrites: &[("BEGIN\0", "\0")],
+        what: "BEGIN is taken out: what belongs together commits one by one, the second 0.1 s after the first",
+        rewrites: &[("BEGIN\0", "\0"), SLOW_FAILURE],
         expected: &[Kind::FinishedTwice],
         crash: false,
     },

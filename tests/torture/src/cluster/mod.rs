@@ -211,6 +211,17 @@ impl Cluster {
         Ok(())
     }
 
+    /// Replaces the replica of a place without a gap: the new one takes over before the old one is told to go.
+    pub async fn replace(&mut self, number: usize) -> Result<()> {
+        let old = self.places[number].replica.take();
+        self.raise(number).await?;
+        if let Some(mut old) = old {
+            old.end(Signal::TERM).await?;
+            self.faults.extend(old.faults());
+        }
+        Ok(())
+    }
+
     /// The replica of a place, which is up.
     pub fn replica(&self, number: usize) -> Result<&Replica> {
         self.places[number].replica.as_ref().ok_or_else(|| anyhow!("replica {number} is down"))

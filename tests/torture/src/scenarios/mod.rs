@@ -3,13 +3,14 @@
 mod database;
 mod network;
 mod processes;
+mod races;
 
 use crate::experiment::Scenario;
 
 /// All of them.
 #[must_use]
 pub fn all() -> Vec<&'static Scenario> {
-    [processes::ALL, database::ALL, network::ALL].into_iter().flatten().collect()
+    [processes::ALL, database::ALL, network::ALL, races::ALL].into_iter().flatten().collect()
 }
 
 /// The one of this name.
