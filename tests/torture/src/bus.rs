@@ -2,7 +2,10 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -126,13 +129,21 @@ pub struct Bus {
     pub targets: Targets,
     /// What was said.
     pub log: Arc<Log>,
+    /// Answers 429 and 503, with Retry-After and without.
+    refusals: Arc<[AtomicUsize; 2]>,
 }
 
 impl Bus {
     /// A bus that nobody has asked anything yet.
     #[must_use]
     pub fn new(log: Log) -> Self {
-        Self { http: Http::default(), targets: Targets::default(), log: Arc::new(log) }
+        Self { http: Http::default(), targets: Targets::default(), log: Arc::new(log), refusals: Arc::default() }
+    }
+
+    /// Answers 429 and 503 so far: with Retry-After, and without.
+    #[must_use]
+    pub fn refusals(&self) -> (usize, usize) {
+        (self.refusals[0].load(Ordering::Relaxed), self.refusals[1].load(Ordering::Relaxed))
     }
 
     /// Asks a replica, and has both halves in the log.
@@ -150,7 +161,12 @@ impl Bus {
     ) -> (Outcome, Vec<Held>) {
         let op = self.log.ask(what.clone());
         let (outcome, held) = match self.http.send(to, request, patience).await {
-            Ok(answer) => read(&what, answer.status, &answer.body),
+            Ok(answer) => {
+                if matches!(answer.status, 429 | 503) {
+                    self.refusals[usize::from(answer.retry_after.is_none())].fetch_add(1, Ordering::Relaxed);
+                }
+                read(&what, answer.status, &answer.body)
+            }
             Err(why) => (Outcome::Unknown(why), Vec::new()),
         };
         self.log.answer(op, outcome.clone());

@@ -89,7 +89,8 @@ pub async fn serve() -> Result<()> {
     tokio::io::AsyncReadExt::read_to_end(&mut tokio::io::stdin(), &mut orders).await?;
     let orders: Orders = serde_json::from_slice(&orders)?;
     // Apart from the ids of all other processes of the run.
-    let bus = Bus { targets: Targets::of(orders.targets), ..Bus::new(Log::lines((orders.number + 1) << 40)) };
+    let mut bus = Bus::new(Log::lines((orders.number + 1) << 40));
+    bus.targets = Targets::of(orders.targets);
     let (tenants, habits) = (Arc::new(orders.tenants), Arc::new(orders.habits));
     let mut workers = JoinSet::new();
     for me in 0..tenants.len() {

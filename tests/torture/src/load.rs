@@ -53,6 +53,8 @@ pub struct Habits {
     pub keyed: f64,
     /// A publisher sends what it has just published by two requests at the same moment.
     pub hasty: f64,
+    /// What is published may be worked on by others.
+    pub public: f64,
     /// A publisher that signs sends an acknowledged request again.
     pub replays: f64,
 }
@@ -74,6 +76,7 @@ impl Default for Habits {
             mortal: false,
             keyed: 0.8,
             hasty: 0.05,
+            public: 0.3,
             replays: 0.2,
         }
     }

@@ -38,7 +38,7 @@ pub(crate) async fn publish(
         // Whoever was held up does not make up for it by a flood.
         next = (next + Duration::from_secs_f64(pause)).max(Instant::now());
         let key = format!("{:032x}", random.random::<u128>());
-        let public = random.random_bool(0.3);
+        let public = random.random_bool(habits.public);
         let what = What::Publish { tenant: tenant.name.clone(), key: key.clone(), public };
         let priority = [50, 100, 500][random.random_range(0..3)];
         let mut body = json!({

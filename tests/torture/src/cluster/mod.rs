@@ -240,6 +240,16 @@ impl Cluster {
     /// A tenant that no limit concerns.
     pub async fn tenant(&self, name: &str, signs: bool) -> Result<Tenant> {
         let limits = json!({"owner": name, "rate_limit_per_minute": UNLIMITED, "max_open_intents": UNLIMITED});
+        self.new_tenant(name, signs, limits).await
+    }
+
+    /// A tenant that may have so many unfinished intents.
+    pub async fn capped_tenant(&self, name: &str, max_open: i64) -> Result<Tenant> {
+        let limits = json!({"owner": name, "rate_limit_per_minute": UNLIMITED, "max_open_intents": max_open});
+        self.new_tenant(name, false, limits).await
+    }
+
+    async fn new_tenant(&self, name: &str, signs: bool, limits: Value) -> Result<Tenant> {
         let made = self.admin("/admin/generate_key", limits).await?;
         let key = made["api_key"].as_str().unwrap_or_default().to_owned();
         Ok(Tenant { name: name.to_owned(), key, signs })

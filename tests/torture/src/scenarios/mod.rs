@@ -1,5 +1,7 @@
 //! The experiments, by what they break.
 
+mod copies;
+mod crowds;
 mod database;
 mod network;
 mod processes;
@@ -10,7 +12,7 @@ use crate::experiment::Scenario;
 /// All of them.
 #[must_use]
 pub fn all() -> Vec<&'static Scenario> {
-    [processes::ALL, database::ALL, network::ALL, races::ALL].into_iter().flatten().collect()
+    [processes::ALL, database::ALL, network::ALL, races::ALL, crowds::ALL, copies::ALL].into_iter().flatten().collect()
 }
 
 /// The one of this name.
