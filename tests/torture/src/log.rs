@@ -199,8 +199,10 @@ impl Log {
             Sink::Kept(events) => events.lock().unwrap_or_else(PoisonError::into_inner).push(event),
             Sink::Lines => {
                 if let Ok(line) = serde_json::to_string(&event) {
-                    // One write, so that a kill cuts no line in two. A reader that is gone has no use for it.
-                    let _ = std::io::stdout().lock().write_all(format!("{line}\n").as_bytes());
+                    // One write, so that a kill cuts no line in two. Without a reader there is nothing left to do here.
+                    if std::io::stdout().lock().write_all(format!("{line}\n").as_bytes()).is_err() {
+                        std::process::exit(1);
+                    }
                 }
             }
         }

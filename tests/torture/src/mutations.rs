@@ -68,7 +68,7 @@ pub const ALL: [Mutation; 8] = [
     Mutation {
         name: "same-transaction",
         what: "BEGIN is taken out: what belongs together commits one by one, the second 0.1 s after the first",
-        rewrites: &[("BEGIN\0", "\0"), SLOW_FAILURE],
+        rewrites: &[("BEGIN\0", "\0"), ("START TRANSACTION\0", "\0"), SLOW_FAILURE],
         expected: &[Kind::FinishedTwice],
         crash: false,
     },

@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    path::Path,
     process::Stdio,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -18,6 +19,8 @@ use tokio::{
 
 use super::binary;
 
+/// Runs a program so that it ends with us, however we do. Part of util-linux.
+const SETPRIV: &str = "/usr/bin/setpriv";
 /// How long it may take until it listens.
 const STARTED_IN: Duration = Duration::from_secs(20);
 
@@ -33,7 +36,13 @@ pub struct Replica {
 impl Replica {
     /// Starts `intent-bus serve` with these settings and nothing else, and waits until it listens.
     pub async fn start(settings: &[(String, String)]) -> Result<Self> {
-        let mut command = Command::new(binary()?);
+        let mut command = if Path::new(SETPRIV).exists() {
+            let mut command = Command::new(SETPRIV);
+            command.args(["--pdeathsig", "KILL", "--"]).arg(binary()?);
+            command
+        } else {
+            Command::new(binary()?)
+        };
         command.arg("serve").env_clear().envs(settings.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn()?;

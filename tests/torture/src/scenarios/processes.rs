@@ -189,7 +189,7 @@ async fn poison_pill(context: Context) -> Result<Report> {
     let setup = Setup { lease: 2, ..Setup::default() };
     let mortal = Habits { workers: 1, mortal: true, extends: 0.0, sluggish: 0.0, ..Habits::default() };
     let kind = mortal.clone();
-    under_load(context, setup, Habits { workers: 1, ..mortal }, context.chaos(40, 60), async |cluster, random, lasts| {
+    under_load(context, setup, Habits { mortal: false, ..mortal }, context.chaos(40, 60), async |cluster, random, lasts| {
         let mut crews = Vec::new();
         for number in 0..2 {
             crews.push(Crew::start(cluster, &kind, context.seed, number).await?);
