@@ -1,0 +1,177 @@
+//! Postgres dies, cuts its sessions, has none to give, or is held up.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use rustix::process::Signal;
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    cluster::{Setup, send},
+    experiment::{Context, Report, Scenario, Verdict, under_load},
+    load::Habits,
+    log::{now, rate},
+};
+
+pub(super) const ALL: &[Scenario] = &[
+    Scenario {
+        name: "postgres-killed",
+        what: "Postgres gets an immediate shutdown 3 times (long: 10 times), and recovers",
+        passes: "safe",
+        in_ci: true,
+        run: |context| Box::pin(postgres_killed(context)),
+    },
+    Scenario {
+        name: "sessions-ended",
+        what: "pg_terminate_backend, 5 times a second, of any session of the bus",
+        passes: "safe",
+        in_ci: true,
+        run: |context| Box::pin(sessions_ended(context)),
+    },
+    Scenario {
+        name: "connections-exhausted",
+        what: "idle sessions of others, up to 300, take every connection that Postgres has, while those of the bus are ended",
+        passes: "safe",
+        in_ci: false,
+        run: |context| Box::pin(connections_exhausted(context)),
+    },
+    Scenario {
+        name: "xmin-pinned",
+        what: "a transaction that never ends keeps every dead row alive",
+        passes: "safe",
+        in_ci: false,
+        run: |context| Box::pin(xmin_pinned(context)),
+    },
+    Scenario {
+        name: "snapshot-readers",
+        what: "4 sessions read all tables of the bus, each in one long snapshot after the other",
+        passes: "safe",
+        in_ci: false,
+        run: |context| Box::pin(snapshot_readers(context)),
+    },
+    Scenario {
+        name: "listener-blocked",
+        what: "the sessions that listen for signals stand still (SIGSTOP of their processes)",
+        passes: "safe",
+        in_ci: false,
+        run: |context| Box::pin(listener_blocked(context)),
+    },
+];
+
+async fn postgres_killed(context: Context) -> Result<Report> {
+    let times = context.pick(3, 10);
+    under_load(context, Setup::default(), Habits::default(), context.chaos(3, 10), async |cluster, _, lasts| {
+        let mut slowest = Duration::ZERO;
+        for _ in 0..times {
+            cluster.database.kill(Signal::QUIT).await?;
+            let begun = Instant::now();
+            cluster.database.launch().await?;
+            slowest = slowest.max(begun.elapsed());
+            sleep(lasts).await;
+        }
+        Ok(Verdict::told(format!("{times} times killed; back after {} ms at most", slowest.as_millis())))
+    })
+    .await
+}
+
+async fn sessions_ended(context: Context) -> Result<Report> {
+    let lasts = context.chaos(10, 300);
+    under_load(context, Setup::default(), Habits::default(), lasts, async |cluster, _, lasts| {
+        let (session, until, mut ended) = (cluster.database.session().await?, Instant::now() + lasts, 0);
+        while Instant::now() < until {
+            ended += session.query_one(END_ONE, &[]).await?.try_get::<_, i64>(0)?;
+            sleep(Duration::from_millis(200)).await;
+        }
+        Ok(Verdict::told(format!("{ended} sessions ended")))
+    })
+    .await
+}
+
+/// Ends a session of the bus. One at work first: a session that is idle loses nothing.
+const END_ONE: &str = "SELECT count(pg_terminate_backend(pid)) FROM (
+         SELECT pid FROM pg_stat_activity WHERE application_name = 'intent-bus' AND backend_type = 'client backend'
+         ORDER BY state = 'active' DESC, random() LIMIT 1
+     ) AS one";
+
+async fn connections_exhausted(context: Context) -> Result<Report> {
+    let lasts = context.chaos(10, 120);
+    under_load(context, Setup::default(), Habits::default(), lasts, async |cluster, _, lasts| {
+        let (session, until) = (cluster.database.session().await?, Instant::now() + lasts);
+        let (mut idle, mut most, mut ended) = (Vec::new(), 0, 0);
+        while Instant::now() < until {
+            // Whatever becomes free is taken, until there is none.
+            while idle.len() < 300
+                && let Ok(one) = cluster.database.session().await
+            {
+                idle.push(one);
+            }
+            most = most.max(idle.len());
+            ended += session.query_one(END_ONE, &[]).await?.try_get::<_, i64>(0)?;
+            sleep(Duration::from_millis(300)).await;
+        }
+        Ok(Verdict::told(format!("{most} idle sessions, {ended} of the bus ended")))
+    })
+    .await
+}
+
+/// The rate while something goes on, against that of the 5 s before it.
+async fn meanwhile(cluster: &crate::cluster::Cluster, lasts: Duration) -> String {
+    let begun = now();
+    sleep(lasts).await;
+    let events = cluster.bus.log.events();
+    let (before, during) = (rate(&events, begun - 5.0, begun), rate(&events, begun, now()));
+    format!("{before:.0}/s before, {during:.0}/s meanwhile")
+}
+
+async fn xmin_pinned(context: Context) -> Result<Report> {
+    let lasts = context.chaos(12, 600);
+    under_load(context, Setup::default(), Habits::default(), lasts, async |cluster, _, lasts| {
+        let session = cluster.database.session().await?;
+        session.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM intents").await?;
+        let figure = meanwhile(cluster, lasts).await;
+        let dead = "SELECT coalesce(sum(n_dead_tup), 0)::int8 FROM pg_stat_user_tables WHERE relname = 'intents'";
+        let dead: i64 = cluster.database.session().await?.query_one(dead, &[]).await?.try_get(0)?;
+        session.batch_execute("ROLLBACK").await?;
+        Ok(Verdict::told(format!("pinned for {} s, {dead} dead rows; {figure}", lasts.as_secs())))
+    })
+    .await
+}
+
+async fn snapshot_readers(context: Context) -> Result<Report> {
+    let lasts = context.chaos(12, 600);
+    under_load(context, Setup::default(), Habits::default(), lasts, async |cluster, _, lasts| {
+        let mut readers = tokio::task::JoinSet::new();
+        for _ in 0..4 {
+            let session = cluster.database.session().await?;
+            readers.spawn(async move {
+                let read = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+                     SELECT count(*) FROM intents; SELECT pg_sleep(1);
+                     SELECT count(*), sum(length(payload)) FROM payloads; SELECT pg_sleep(1);
+                     SELECT count(*) FROM finished; SELECT count(*) FROM nonces; COMMIT";
+                while session.batch_execute(read).await.is_ok() {}
+            });
+        }
+        let figure = meanwhile(cluster, lasts).await;
+        readers.abort_all();
+        Ok(Verdict::told(figure))
+    })
+    .await
+}
+
+async fn listener_blocked(context: Context) -> Result<Report> {
+    let lasts = context.chaos(10, 120);
+    under_load(context, Setup::default(), Habits::default(), lasts, async |cluster, _, lasts| {
+        let listening = "SELECT pid FROM pg_stat_activity WHERE query ILIKE 'listen%' AND pid <> pg_backend_pid()";
+        let rows = cluster.database.session().await?.query(listening, &[]).await?;
+        let pids: Vec<u32> = rows.iter().map(|row| row.get::<_, i32>(0).cast_unsigned()).collect();
+        for pid in &pids {
+            send(*pid, Signal::STOP)?;
+        }
+        let figure = meanwhile(cluster, lasts).await;
+        for pid in &pids {
+            send(*pid, Signal::CONT)?;
+        }
+        Ok(Verdict::of(format!("{} listeners stopped; {figure}", pids.len()), pids.len() == cluster.places.len()))
+    })
+    .await
+}

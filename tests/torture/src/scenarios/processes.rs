@@ -1,0 +1,247 @@
+//! Replicas and workers that die, stand still, are replaced, or have a clock of their own.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::Result;
+use rand::RngExt;
+use rustix::process::Signal;
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    cluster::{FAKETIME, Setup},
+    crew::Crew,
+    experiment::{Context, Report, Scenario, Verdict, under_load},
+    load::{GOAL, Habits},
+    log::{Outcome, What, operations},
+};
+
+pub(super) const ALL: &[Scenario] = &[
+    Scenario {
+        name: "replica-killed",
+        what: "every 2 s one of 3 replicas is killed (SIGKILL) and started again",
+        passes: "safe",
+        in_ci: true,
+        run: |context| Box::pin(replica_killed(context)),
+    },
+    Scenario {
+        name: "worker-killed",
+        what: "every second one of 2 processes with 8 workers each is killed (SIGKILL) and replaced",
+        passes: "safe",
+        in_ci: false,
+        run: |context| Box::pin(worker_killed(context)),
+    },
+    Scenario {
+        name: "worker-stopped",
+        what: "a process of 8 workers stands still (SIGSTOP) for 10 s, past all its leases, and goes on",
+        passes: "safe, and at least one late finish",
+        in_ci: false,
+        run: |context| Box::pin(worker_stopped(context)),
+    },
+    Scenario {
+        name: "replica-stopped",
+        what: "one of 3 replicas stands still (SIGSTOP) for 12 s (long: 30 s), transactions and all, and goes on",
+        passes: "safe",
+        in_ci: false,
+        run: |context| Box::pin(replica_stopped(context)),
+    },
+    Scenario {
+        name: "clocks-off",
+        what: "the clocks of two replicas are 10 min fast and 10 min slow",
+        passes: "safe, and no fresh signature is refused",
+        in_ci: false,
+        run: |context| Box::pin(clocks_off(context)),
+    },
+    Scenario {
+        name: "poison-pill",
+        what: "an intent of the highest priority kills each worker that takes it",
+        passes: "safe, it is dead after its 3 attempts, and others are fulfilled all the while",
+        in_ci: false,
+        run: |context| Box::pin(poison_pill(context)),
+    },
+    Scenario {
+        name: "rolling-upgrade",
+        what: "each replica is replaced under load: the new one takes over, then the old one gets SIGTERM",
+        passes: "safe, and no operation without an answer",
+        in_ci: false,
+        run: |context| Box::pin(rolling_upgrade(context)),
+    },
+];
+
+async fn replica_killed(context: Context) -> Result<Report> {
+    let lasts = context.chaos(12, 300);
+    under_load(context, Setup::default(), Habits::default(), lasts, async |cluster, random, lasts| {
+        let (until, mut kills) = (Instant::now() + lasts, 0);
+        while Instant::now() < until {
+            let number = random.random_range(0..cluster.places.len());
+            cluster.fell(number, Signal::KILL).await?;
+            kills += 1;
+            sleep(Duration::from_millis(500)).await;
+            cluster.raise(number).await?;
+            sleep(Duration::from_millis(1500)).await;
+        }
+        Ok(Verdict::told(format!("{kills} replicas killed")))
+    })
+    .await
+}
+
+/// Work that takes long enough to be interrupted.
+fn slow() -> Habits {
+    Habits { workers: 2, work: 0.05..0.4, ..Habits::default() }
+}
+
+async fn worker_killed(context: Context) -> Result<Report> {
+    let lasts = context.chaos(10, 300);
+    under_load(context, Setup::default(), slow(), lasts, async |cluster, random, lasts| {
+        let mut crews = Vec::new();
+        for number in 0..2 {
+            crews.push(Crew::start(cluster, &slow(), context.seed, number).await?);
+        }
+        let (until, mut kills) = (Instant::now() + lasts, 0);
+        while Instant::now() < until {
+            sleep(Duration::from_secs(1)).await;
+            let unlucky = random.random_range(0..crews.len());
+            crews[unlucky].kill().await?;
+            kills += 1;
+            crews[unlucky] = Crew::start(cluster, &slow(), context.seed, 2 + kills).await?;
+        }
+        for crew in &mut crews {
+            crew.kill().await?;
+        }
+        Ok(Verdict::told(format!("{kills} processes of workers killed")))
+    })
+    .await
+}
+
+async fn worker_stopped(context: Context) -> Result<Report> {
+    let rounds = context.pick(1, 20);
+    let mut late = 0;
+    let mut report = under_load(context, Setup::default(), slow(), context.chaos(10, 10), async |cluster, _, lasts| {
+        for round in 0..rounds {
+            let mut crew = Crew::start(cluster, &slow(), context.seed, round).await?;
+            sleep(Duration::from_secs(2)).await;
+            crew.signal(Signal::STOP)?;
+            sleep(lasts).await;
+            crew.signal(Signal::CONT)?;
+            sleep(Duration::from_secs(2)).await;
+            crew.kill().await?;
+        }
+        let lease = f64::from(cluster.setup.lease);
+        // Asked before it stood still, or at once when it went on: answered a lease and more after its claim.
+        let operations = operations(&cluster.bus.log.events());
+        let claimed: std::collections::HashMap<&str, f64> = operations
+            .iter()
+            .filter_map(|one| match &one.outcome {
+                Outcome::Claimed(leases) => Some(leases.iter().map(|lease| (lease.token.as_str(), one.asked))),
+                _ => None,
+            })
+            .flatten()
+            .collect();
+        late = operations
+            .iter()
+            .filter(|one| match &one.what {
+                What::Fulfil { token, .. } => {
+                    claimed.get(token.as_str()).is_some_and(|at| one.answered.is_finite() && one.answered > at + lease)
+                }
+                _ => false,
+            })
+            .count();
+        Ok(Verdict::default())
+    })
+    .await?;
+    report.verdict = Verdict::of(format!("{rounds} stopped, {late} late finishes"), late > 0);
+    Ok(report)
+}
+
+async fn replica_stopped(context: Context) -> Result<Report> {
+    let lasts = context.chaos(12, 30);
+    under_load(context, Setup::default(), Habits::default(), lasts, async |cluster, random, lasts| {
+        let number = random.random_range(0..cluster.places.len());
+        cluster.replica(number)?.signal(Signal::STOP)?;
+        sleep(lasts).await;
+        cluster.replica(number)?.signal(Signal::CONT)?;
+        Ok(Verdict::told(format!("stopped for {} s", lasts.as_secs())))
+    })
+    .await
+}
+
+async fn clocks_off(context: Context) -> Result<Report> {
+    if !Path::new(FAKETIME).exists() {
+        return Ok(Report::skipped(context, "Debian's package faketime is not installed"));
+    }
+    let setup = Setup { clocks: vec![600, -600, 0], ..Setup::default() };
+    let mut refused = 0;
+    let lasts = context.chaos(8, 300);
+    let mut report = under_load(context, setup, Habits::default(), lasts, async |cluster, _, lasts| {
+        sleep(lasts).await;
+        let is_refused = |outcome: &Outcome| matches!(outcome, Outcome::Refused(403, _));
+        let signed = |what: &What| matches!(what, What::Publish { .. } | What::Claim { .. });
+        let operations = operations(&cluster.bus.log.events());
+        refused = operations.iter().filter(|one| signed(&one.what) && is_refused(&one.outcome)).count();
+        Ok(Verdict::default())
+    })
+    .await?;
+    report.verdict = Verdict::of(format!("+600 s, -600 s, 0; {refused} fresh signatures refused"), refused == 0);
+    Ok(report)
+}
+
+async fn poison_pill(context: Context) -> Result<Report> {
+    let setup = Setup { lease: 2, ..Setup::default() };
+    let mortal = Habits { workers: 1, mortal: true, extends: 0.0, sluggish: 0.0, ..Habits::default() };
+    let kind = mortal.clone();
+    under_load(context, setup, Habits { mortal: false, ..mortal }, context.chaos(40, 60), async |cluster, random, lasts| {
+        let mut crews = Vec::new();
+        for number in 0..2 {
+            crews.push(Crew::start(cluster, &kind, context.seed, number).await?);
+        }
+        let ada = cluster.tenants[1].clone();
+        let key = format!("{:032x}", random.random::<u128>());
+        let payload = json!({"key": key, "owner": ada.name, "public": true, "poison": true});
+        let body = json!({"goal": GOAL, "payload": payload, "visibility": "public", "priority": 1000, "max_attempts": 3,
+                          "backoff_base": 1});
+        let request = ada.request(random, hyper::Method::POST, "/intent".to_owned(), body.to_string());
+        let to = cluster.bus.targets.any(random);
+        let what = What::Publish { tenant: ada.name, key, public: true };
+        let Outcome::Published(id) = cluster.bus.ask(to, what, &request).await else {
+            return Ok(Verdict::of("the pill was not published", false));
+        };
+        let session = cluster.database.session().await?;
+        let dead = format!("SELECT claim_attempts::int8 FROM finished WHERE id = '{id}' AND state = 'dead'");
+        let (until, mut deaths, mut attempts) = (Instant::now() + lasts, 0, None);
+        while attempts.is_none() && Instant::now() < until {
+            sleep(Duration::from_millis(200)).await;
+            for crew in &mut crews {
+                if crew.has_ended() {
+                    deaths += 1;
+                    *crew = Crew::start(cluster, &kind, context.seed, 2 + deaths).await?;
+                }
+            }
+            attempts = session.query_opt(&dead, &[]).await?.map(|row| row.get::<_, i64>(0));
+        }
+        let figure = format!("dead after {attempts:?} attempts, {deaths} processes of workers died of it");
+        Ok(Verdict::of(figure, attempts == Some(3)))
+    })
+    .await
+}
+
+async fn rolling_upgrade(context: Context) -> Result<Report> {
+    let rounds = context.pick(2, 10);
+    let setup = Setup { settings: vec![("BUS_DRAIN_SECONDS", "2".to_owned())], ..Setup::default() };
+    let mut unknown = 0;
+    let mut report = under_load(context, setup, Habits::default(), context.chaos(0, 0), async |cluster, _, _| {
+        for _ in 0..rounds {
+            for number in 0..cluster.places.len() {
+                cluster.replace(number).await?;
+            }
+        }
+        let operations = operations(&cluster.bus.log.events());
+        // Answered with trouble, or cut off. What is under way at this moment has no answer yet.
+        let failed = |outcome: &Outcome, answered: f64| matches!(outcome, Outcome::Unknown(_)) && answered.is_finite();
+        unknown = operations.iter().filter(|one| failed(&one.outcome, one.answered)).count();
+        Ok(Verdict::default())
+    })
+    .await?;
+    let replaced = rounds * 3;
+    report.verdict = Verdict::of(format!("{replaced} replicas replaced, {unknown} operations failed"), unknown == 0);
+    Ok(report)
+}
