@@ -81,6 +81,14 @@ impl Server {
         self.bus.local_addr().map_err(Error::fault)
     }
 
+    /// The address of the open metrics, if there are any.
+    ///
+    /// # Errors
+    /// When the operating system does not tell.
+    pub fn metrics_address(&self) -> Result<Option<std::net::SocketAddr>> {
+        self.metrics.as_ref().map(TcpListener::local_addr).transpose().map_err(Error::fault)
+    }
+
     /// Serves until SIGTERM or SIGINT, then lets requests under way finish.
     ///
     /// # Errors
