@@ -10,6 +10,15 @@ ALTER TABLE intents
 -- then finds what the first has claimed. Claims without an id stay out of it, and cost what they did.
 CREATE UNIQUE INDEX intents_retryable_claims ON intents (claim_hash) WHERE claim_retryable AND claim_hash IS NOT NULL;
 
+-- Tokens of such claims are made of this and of the bus's secret: whoever gets to see tokens cannot test guesses of the secret by
+-- them, and whoever gets to see the database cannot make tokens.
+CREATE TABLE token_salt (
+    one  boolean PRIMARY KEY DEFAULT true CHECK (one),
+    salt bytea NOT NULL
+);
+-- Twice 122 random bits.
+INSERT INTO token_salt (salt) VALUES (decode(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 'hex'));
+
 -- Hash of the last claim's token, where its lease ended and it was the last allowed.
 ALTER TABLE finished ADD COLUMN claim_hash uuid;
 

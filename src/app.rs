@@ -11,6 +11,7 @@ use crate::{
     telemetry::metrics::Metrics,
 };
 use secrecy::ExposeSecret;
+use tokio::sync::OnceCell;
 
 /// Shared by all handlers of a replica.
 pub struct State {
@@ -34,8 +35,8 @@ pub struct State {
     pub trace_url: Option<TraceUrl>,
     /// Days for which finished intents are kept.
     pub retention_days: i32,
-    /// What tokens of claims are made by that may be asked for again.
-    pub token_key: TokenKey,
+    /// What tokens of claims are made by that may be asked for again. Half of it is in the database.
+    token_key: OnceCell<TokenKey>,
     /// SHA-256 of the root key, compared in its place.
     root_hash: [u8; 32],
     /// The schema is there.
@@ -61,11 +62,20 @@ impl State {
             limits: config.limits.clone(),
             trace_url: config.trace_url.clone(),
             retention_days: config.maintenance.retention_days,
-            token_key: TokenKey::of(config.auth.root.expose_secret()),
+            token_key: OnceCell::new(),
             root_hash: key_hash(config.auth.root.expose_secret()),
             prepared: AtomicBool::new(false),
             draining: AtomicBool::new(false),
         })
+    }
+
+    /// What tokens of claims are made by that may be asked for again.
+    ///
+    /// # Errors
+    /// `database_busy`, as long as it was not asked.
+    pub async fn token_key(&self) -> Result<&TokenKey> {
+        let make = async || Ok(TokenKey::of(self.auth.root.expose_secret(), &self.store.token_salt().await?));
+        self.token_key.get_or_try_init(make).await
     }
 
     /// SHA-256 of the root key.

@@ -153,7 +153,7 @@ impl From<Error> for Failure {
                 let when = retry_after.map(|time| format!(" Try again in {} s.", time.as_secs_f64().ceil()));
                 format!("{}{}{advice}", refusal.message(), when.unwrap_or_default())
             }
-            _ => format!("{error}.{advice}").replace("..", "."),
+            _ => format!("{}.{advice}", error.to_string().trim_end_matches('.')),
         };
         Self {
             exit,

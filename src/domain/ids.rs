@@ -92,10 +92,10 @@ impl ClaimToken {
 pub struct TokenKey([u8; 32]);
 
 impl TokenKey {
-    /// The one that goes with the root key.
+    /// The one that goes with the root key and the salt of the database.
     #[must_use]
-    pub fn of(root: &str) -> Self {
-        Self(mac(&key_hash(root), &[b"claim tokens"]))
+    pub fn of(root: &str, salt: &[u8]) -> Self {
+        Self(mac(&key_hash(root), &[b"claim tokens", salt]))
     }
 }
 

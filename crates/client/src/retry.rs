@@ -87,7 +87,12 @@ impl RetryPolicy {
 
     /// The tries of one call, of which the first begins now.
     pub(crate) fn begin(&self) -> Tries<'_> {
-        Tries { policy: self, made: 1, began: Instant::now() }
+        self.begin_after(Duration::ZERO)
+    }
+
+    /// The same, where patience begins so much later.
+    pub(crate) fn begin_after(&self, waits: Duration) -> Tries<'_> {
+        Tries { policy: self, made: 1, began: Instant::now() + waits }
     }
 
     /// The pause after so many faults in a row: anything up to the doubled one, so that many clients do not come back at once.

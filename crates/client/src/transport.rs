@@ -110,7 +110,9 @@ impl Answer {
 impl Transport {
     /// Sends this until it is answered by a success or by a refusal that lasts.
     pub(crate) async fn call(&self, call: &Call, repeat: Repeat, policy: &RetryPolicy) -> Result<Answer> {
-        let mut tries = policy.begin();
+        // A try that waits takes that long before it is known to be lost.
+        let waits = if call.wait.is_zero() { Duration::ZERO } else { call.wait.saturating_add(self.timeout) };
+        let mut tries = policy.begin_after(waits);
         // Whether any try may have been done.
         let mut unsure = false;
         loop {

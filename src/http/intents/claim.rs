@@ -75,9 +75,13 @@ pub async fn claim(state: Shared, http: HttpRequest, request: ClientRequest) -> 
         worker,
         capabilities,
     });
-    let token = |number| match request_id {
-        Some(id) => ClaimToken::of_request(&state.token_key, request.caller.tenant, id, &reach, number),
-        None => ClaimToken::generate(),
+    let key = match request_id {
+        Some(_) => Some(state.token_key().await?),
+        None => None,
+    };
+    let token = |number| match (request_id, &key) {
+        (Some(id), Some(key)) => ClaimToken::of_request(key, request.caller.tenant, id, &reach, number),
+        _ => ClaimToken::generate(),
     };
     let mut tokens = (0..limit.unwrap_or(1)).map(|number| Some(token(number))).collect::<Vec<_>>();
     let claim = Claim {
@@ -102,7 +106,8 @@ pub async fn claim(state: Shared, http: HttpRequest, request: ClientRequest) -> 
     for lease in leases {
         let token = tokens.get_mut(lease.token).and_then(Option::take);
         let token = token.ok_or_else(|| Error::fault("two claims have one token"))?;
-        intents.push(claimed(lease.claimed, token, state.limits.claim_timeout)?);
+        let whole = i32::try_from(state.limits.claim_timeout).map_err(Error::fault)?;
+        intents.push(claimed(lease.claimed, token, lease.left.unwrap_or(whole))?);
     }
     let mut answer = match (limit, intents.len()) {
         (_, 0) => HttpResponse::NoContent().insert_header((RETRY_AFTER, state.store.seconds_between_claims())).finish(),
@@ -175,7 +180,7 @@ fn whole(text: Option<&str>, name: &str, range: RangeInclusive<i32>) -> Result<O
     .transpose()
 }
 
-fn claimed(claimed: Claimed, token: ClaimToken, lease: u32) -> Result<wire::Claimed> {
+fn claimed(claimed: Claimed, token: ClaimToken, lease: i32) -> Result<wire::Claimed> {
     let payload = claimed.payload.ok_or_else(|| Error::fault(format!("the payload of {} is not there", claimed.id)))?;
     let payload = String::from_utf8(payload).map_err(Error::fault)?;
     Ok(wire::Claimed {
@@ -188,7 +193,7 @@ fn claimed(claimed: Claimed, token: ClaimToken, lease: u32) -> Result<wire::Clai
         target_worker: claimed.target_worker,
         required_capability: claimed.required_capability,
         claim_token: token.reveal(),
-        claim_timeout: i32::try_from(lease).map_err(Error::fault)?,
+        claim_timeout: lease,
         traceparent: claimed.traceparent,
     })
 }

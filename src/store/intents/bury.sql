@@ -29,6 +29,6 @@ SELECT
     id, clock_timestamp(), tenant_id, claimed_by, created_at, run_at, backoff_base, payload_day, 'dead', priority,
     claim_attempts, max_attempts, has_retry_policy, public_lane IS NOT NULL, namespace, goal, target_worker,
     required_capability, worker_id, coalesce(reason, last_error, 'The lease of the last attempt ended.'), claimed_at, traceparent,
-    past_attempts, CASE WHEN state = 'claimed' AND lease_until <= clock_timestamp() THEN claim_hash END
+    past_attempts, CASE WHEN reason IS NULL THEN claim_hash END
 FROM gone
 RETURNING id, namespace, goal, claim_attempts, worker_id

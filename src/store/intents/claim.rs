@@ -1,7 +1,11 @@
 //! Claiming. Claims that reach for the same are one statement, each with the intents that stood first when its turn came;
 //! claims of different kinds go down one connection together and are committed together.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+    time::Instant,
+};
 
 use futures_util::future::{BoxFuture, join_all, join3};
 use tokio_postgres::error::DbError;
@@ -67,6 +71,8 @@ pub struct Lease {
     pub token: usize,
     /// On what.
     pub claimed: Claimed,
+    /// Whole seconds that are left, if it was given out before. None: all of it.
+    pub left: Option<i32>,
 }
 
 impl Store {
@@ -101,6 +107,16 @@ impl Store {
 }
 
 impl Store {
+    /// What tokens of claims are made of, beside the bus's secret.
+    ///
+    /// # Errors
+    /// `database_busy`.
+    pub async fn token_salt(&self) -> Result<Vec<u8>> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(statements::TOKEN_SALT).await?;
+        Ok(client.query_one(&statement, &[]).await?.try_get("salt")?)
+    }
+
     /// When somebody who has found nothing may ask again, in seconds: later when many ask.
     #[must_use]
     pub fn seconds_between_claims(&self) -> u32 {
@@ -202,7 +218,10 @@ async fn claim(
             outcome => return outcome,
         }
     }
-    claim_once(store, client, requests, again).await
+    match claim_once(store, client, requests, again).await {
+        Err(Failure::Refused(error)) if was_overtaken(&error) => Err(Failure::Refused(Error::busy(error))),
+        outcome => outcome,
+    }
 }
 
 fn was_overtaken(error: &Error) -> bool {
@@ -217,14 +236,14 @@ async fn claim_once(
     again: bool,
 ) -> std::result::Result<Vec<Result<Vec<Lease>>>, Failure> {
     let mut progress: Vec<Progress> = requests.iter().map(|_| Progress::default()).collect();
-    let mut retried = work::retried(client, requests).await?;
+    let mut served = work::served(client, requests).await?;
     // By tenant: several looks are one transaction, and another replica's must lock the same rate windows in the same order.
     let mut kinds: BTreeMap<(i64, i64), Vec<Ask>> = BTreeMap::new();
     for (number, request) in requests.iter().enumerate() {
         kinds.entry((request.tenant, request.turn())).or_default().push(Ask::first(
             number,
             request,
-            retried.contains_key(&number),
+            served.contains(&number),
         ));
     }
     let looks: Vec<Look> = kinds.into_values().map(|asks| Look { asks, aim: Aim::Anyone, ahead: AHEAD }).collect();
@@ -238,8 +257,8 @@ async fn claim_once(
     }
     for _ in 1..LOOKS {
         let mut next = Vec::new();
-        for look in later {
-            match work::look(store, client, requests, &look).await {
+        for mut look in later {
+            match look_again(store, client, requests, &mut look, &mut served).await {
                 Ok(found) => {
                     work::tell(store, requests, &look, &found);
                     next.extend(note(&mut progress, look, found));
@@ -257,24 +276,50 @@ async fn claim_once(
     }
     let mut answers = Vec::with_capacity(requests.len());
     for (number, (request, mut progress)) in requests.iter().zip(progress).enumerate() {
-        if let Some(leases) = retried.remove(&number) {
-            progress.leases = leases;
+        let served = served.contains(&number);
+        if again && progress.refused == Some(Verdict::DoneBefore) && served {
+            progress.refused = None;
         }
-        if again && progress.refused.is_some() {
+        if served && progress.refused.is_none() {
+            match work::repeat(client, request).await {
+                Ok(leases) => progress.leases = leases,
+                Err(error) => progress.failed = Some(error.into_error()),
+            }
+        } else if again && !served && progress.leases.is_empty() && progress.refused.is_some() {
             // By the lost first try, perhaps. What it has claimed is held by these tokens.
-            if progress.leases.is_empty() {
-                match work::lost(client, request).await {
-                    Ok(leases) => progress.leases = leases,
-                    Err(error) => progress.failed = Some(error.into_error()),
-                }
+            match work::lost(client, request).await {
+                Ok(leases) => progress.leases = leases,
+                Err(error) => progress.failed = Some(error.into_error()),
             }
             if !progress.leases.is_empty() || progress.refused == Some(Verdict::DoneBefore) {
                 progress.refused = None;
             }
         }
-        answers.push(answer(store, client, request, progress, again).await);
+        answers.push(answer(store, client, request, progress, again && !served).await);
     }
     Ok(answers)
+}
+
+/// A look that follows another. What a request has been given by another replica meanwhile is not looked for any more.
+async fn look_again(
+    store: &Store,
+    client: &Session,
+    requests: &[&Claim],
+    look: &mut Look,
+    served: &mut HashSet<usize>,
+) -> std::result::Result<Found, Failure> {
+    for _ in 1..TRIES {
+        match work::look(store, client, requests, look).await {
+            Err(Failure::Refused(error)) if was_overtaken(&error) => {}
+            outcome => return outcome,
+        }
+        let have = work::served(client, requests).await?;
+        for ask in look.asks.iter_mut().filter(|ask| have.contains(&ask.request)) {
+            ask.tokens.clear();
+            served.insert(ask.request);
+        }
+    }
+    work::look(store, client, requests, look).await
 }
 
 /// The looks of a flight: one is a transaction by itself, several are one together, sent without waiting in between.

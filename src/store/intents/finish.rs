@@ -65,7 +65,11 @@ impl Store {
             .map(|((claim, error), _)| Late { claim: *claim, outcome: Outcome::Failed(error) })
             .collect();
         if !too_late.is_empty() {
-            late::keep(&self.client().await?, &too_late, &mut failed).await;
+            let kept = match self.client().await {
+                Ok(client) => late::keep(&client, &too_late).await,
+                Err(error) => Err(error),
+            };
+            late::kept_or_busy(kept, &mut failed);
         }
         for ((claim, _), failed) in claims.iter().zip(&failed) {
             if let Ok(failed) = failed {

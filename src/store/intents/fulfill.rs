@@ -150,7 +150,7 @@ async fn answer_of(
         }
         answers.push(done.ok_or_else(claim_over));
     }
-    late::keep(client, &too_late, &mut answers).await;
+    late::kept_or_busy(late::keep(client, &too_late).await, &mut answers);
     if verdict == Verdict::LetIn || (again && verdict == Verdict::Replayed && answers.iter().any(Result::is_ok)) {
         return Ok(answers);
     }

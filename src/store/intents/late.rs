@@ -23,18 +23,17 @@ pub(super) enum Outcome<'a> {
     Failed(&'a str),
 }
 
-/// Keeps those of a tenant's reports whose claims were given out and lost; the others leave nothing. If that fails, those whose
-/// claims are over are asked to come again.
-pub(super) async fn keep<T>(client: &Session, reports: &[Late<'_>], answers: &mut [Result<T>]) {
-    if let Err(error) = insert(client, reports).await {
-        tracing::warn!(?error, "reports of lost claims could not be kept");
-        for answer in answers.iter_mut().filter(|answer| answer.is_err()) {
-            *answer = Err(Error::busy("a report of a lost claim could not be kept"));
-        }
+/// If reports could not be kept, those whose claims are over are asked to come again. The others have their answers.
+pub(super) fn kept_or_busy<T>(kept: Result<()>, answers: &mut [Result<T>]) {
+    let Err(error) = kept else { return };
+    tracing::warn!(?error, "reports of lost claims could not be kept");
+    for answer in answers.iter_mut().filter(|answer| answer.is_err()) {
+        *answer = Err(Error::busy("a report of a lost claim could not be kept"));
     }
 }
 
-async fn insert(client: &Session, reports: &[Late<'_>]) -> Result<()> {
+/// Keeps those of a tenant's reports whose claims were given out and lost; the others leave nothing.
+pub(super) async fn keep(client: &Session, reports: &[Late<'_>]) -> Result<()> {
     // Without a token nobody can tell which claim was meant.
     let known = || reports.iter().filter(|late| late.claim.token.is_some());
     let Some(tenant) = known().map(|late| late.claim.tenant).next() else { return Ok(()) };

@@ -30,5 +30,7 @@ WITH gone AS (
     DELETE FROM payloads
     USING (SELECT id, payload_day FROM gone UNION ALL SELECT id, payload_day FROM ended) AS owner
     WHERE payloads.day = owner.payload_day AND payloads.id = owner.id
+), late AS (
+    DELETE FROM late_results WHERE intent_id IN (SELECT id FROM gone UNION ALL SELECT id FROM ended)
 )
 SELECT (SELECT count(*) FROM gone) AS unfinished, (SELECT count(*) FROM ended) AS finished

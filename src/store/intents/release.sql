@@ -2,14 +2,21 @@
 -- request was given them.
 --
 -- $1 ids  $2 hashes of the claim tokens, for each
--- Index: primary key of intents. They go to the end of those that are due, never back to where they stood (the low-water
+-- Index: primary key of intents; locked in the order of ids, as by all who lock several. They go to the end of those that are due, never back to where they stood (the low-water
 -- marks of the replicas may be past that).
+WITH held AS MATERIALIZED (
+    SELECT intents.id
+    FROM unnest($1::uuid[], $2::uuid[]) AS unheard (id, token)
+    JOIN intents ON intents.id = unheard.id
+    WHERE state = 'claimed' AND claim_hash = unheard.token AND NOT claim_repeated
+    ORDER BY intents.id
+    FOR UPDATE OF intents
+)
 UPDATE intents
 SET state = 'open', claim_hash = NULL, lease_until = NULL, claimed_by = NULL, worker_id = NULL,
     claimed_at = NULL,
     claim_attempts = claim_attempts - 1,
     visible_at = clock_timestamp()
-FROM unnest($1::uuid[], $2::uuid[]) AS unheard (id, token)
-WHERE intents.id = unheard.id AND intents.state = 'claimed' AND intents.claim_hash = unheard.token
-  AND NOT claim_repeated
+FROM held
+WHERE intents.id = held.id
 RETURNING intents.id

@@ -1,6 +1,9 @@
 //! One look for work: the claim statement, its parameters and what it brings.
 
-use std::{collections::HashMap, time::Instant};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Instant,
+};
 
 use tokio_postgres::{Row, types::ToSql};
 use uuid::Uuid;
@@ -200,7 +203,7 @@ fn read(rows: &[Row], wanted: &[(usize, usize)]) -> Result<(Leases, Vec<Stood>)>
         let lane = row.try_get("lane").map_err(fault)?;
         let claimed = read_claimed(row).map_err(fault)?;
         places.push(Stood { lane, priority: claimed.priority, at: row.try_get("stood_at").map_err(fault)? });
-        leases.push((ask, Lease { token, claimed }));
+        leases.push((ask, Lease { token, claimed, left: None }));
     }
     Ok((leases, places))
 }
@@ -243,30 +246,52 @@ pub(super) async fn find_payloads(client: &Session, leases: &mut [Lease]) -> Res
     Ok(())
 }
 
-/// What earlier tries of these requests have claimed, by the number of the request.
-pub(super) async fn retried(
-    client: &Session,
-    requests: &[&Claim],
-) -> std::result::Result<HashMap<usize, Vec<Lease>>, Failure> {
-    let asked: HashMap<Uuid, (usize, usize)> = requests
+/// Those of the requests that hold claims of earlier tries. What their tokens held until its lease ended is forgotten.
+pub(super) async fn served(client: &Session, requests: &[&Claim]) -> std::result::Result<HashSet<usize>, Failure> {
+    let asked: HashMap<Uuid, usize> = requests
         .iter()
         .enumerate()
         .filter(|(_, request)| request.retryable)
-        .flat_map(|(number, request)| (0..).zip(&request.tokens).map(move |(token, hash)| (*hash, (number, token))))
+        .flat_map(|(number, request)| request.tokens.iter().map(move |token| (*token, number)))
         .collect();
-    let mut found: HashMap<usize, Vec<Lease>> = HashMap::new();
+    let (mut served, mut over) = (HashSet::new(), Vec::new());
     if asked.is_empty() {
-        return Ok(found);
+        return Ok(served);
     }
-    let hashes: Vec<Uuid> = asked.keys().copied().collect();
+    let tokens: Vec<Uuid> = asked.keys().copied().collect();
     let statement = client.prepare_cached(statements::FIND_RETRIED).await?;
-    for row in client.query(&statement, &[&hashes]).await? {
-        let hash: Uuid = row.try_get("claim_hash").map_err(Error::fault)?;
-        if let Some(&(number, token)) = asked.get(&hash) {
-            found.entry(number).or_default().push(Lease { token, claimed: read_claimed(&row).map_err(Error::fault)? });
+    for row in client.query(&statement, &[&tokens]).await? {
+        let token: Uuid = row.try_get("claim_hash").map_err(Error::fault)?;
+        if row.try_get::<_, bool>("lasts").map_err(Error::fault)? {
+            served.extend(asked.get(&token));
+        } else {
+            over.push(token);
         }
     }
-    Ok(found)
+    if !over.is_empty() {
+        let statement = client.prepare_cached(statements::FORGET_RETRIED).await?;
+        client.execute(&statement, &[&over]).await?;
+    }
+    Ok(served)
+}
+
+/// Gives a request that came again, and was let in, the claims that it holds.
+pub(super) async fn repeat(client: &Session, request: &Claim) -> std::result::Result<Vec<Lease>, Failure> {
+    let statement = client.prepare_cached(statements::REPEAT_CLAIMS).await?;
+    let mut leases = read_held(&client.query(&statement, &[&request.tokens]).await?, request)?;
+    leases.sort_by_key(|lease| lease.token);
+    Ok(leases)
+}
+
+fn read_held(rows: &[Row], request: &Claim) -> Result<Vec<Lease>> {
+    let mut leases = Vec::with_capacity(rows.len());
+    for row in rows {
+        let hash: Uuid = row.try_get("claim_hash")?;
+        if let Some(token) = request.tokens.iter().position(|token| *token == hash) {
+            leases.push(Lease { token, claimed: read_claimed(row)?, left: row.try_get("left").ok() });
+        }
+    }
+    Ok(leases)
 }
 
 /// The claims of a request whose answer was lost.
@@ -274,13 +299,5 @@ pub(super) async fn lost(client: &Session, request: &Claim) -> std::result::Resu
     let reach = &request.reach;
     let (own, public) = (reach.own_lanes(Aim::Either), reach.public_lanes(Aim::Either));
     let statement = client.prepare_cached(statements::FIND_CLAIMS.text(reach.goal.is_some())).await?;
-    let rows = client.query(&statement, &[&own, &public, &request.tokens]).await?;
-    let mut leases = Vec::with_capacity(rows.len());
-    for row in rows {
-        let hash: Uuid = row.try_get("claim_hash").map_err(Error::fault)?;
-        if let Some(token) = request.tokens.iter().position(|token| *token == hash) {
-            leases.push(Lease { token, claimed: read_claimed(&row).map_err(Error::fault)? });
-        }
-    }
-    Ok(leases)
+    Ok(read_held(&client.query(&statement, &[&own, &public, &request.tokens]).await?, request)?)
 }

@@ -27,7 +27,8 @@ async fn the_same_request_gets_the_same_lease_again_from_any_replica_and_its_id_
     let first = first.expect(200);
     for client in [&root, &other.root()] {
         let again = asking(client, "one").claim("greet").await.expect(200);
-        assert_eq!(again, first);
+        assert_eq!((&again["id"], &again["claim_token"]), (&first["id"], &first["claim_token"]));
+        assert_eq!((&again["payload"], &again["claim_attempts"]), (&first["payload"], &first["claim_attempts"]));
     }
     let second = asking(&root, "two").claimed("greet").await;
     assert_ne!(second.id, first["id"], "another request gets another intent");
@@ -73,6 +74,47 @@ async fn the_id_gives_the_next_intent_when_the_first_has_ended_or_its_lease_has(
     root.claim("greet").await.empty();
     let next = root.published(intent("greet")).await;
     assert_eq!(root.claimed("greet").await.id, next);
+}
+
+#[tokio::test]
+async fn what_is_left_of_the_lease_is_told() {
+    let app = TestApp::spawn().await;
+    let root = asking(&app.root(), "one");
+    root.published(intent("greet")).await;
+    let claim = root.claimed("greet").await;
+    root.extend(&claim, 600).await.expect(200);
+    let left = root.claimed("greet").await.body["claim_timeout"].as_i64().unwrap();
+    // To what was left of the first 60 s.
+    assert!((600..660).contains(&left), "{left}");
+    app.db.execute("UPDATE intents SET lease_until = clock_timestamp() + interval '1.9 s'", &[]).await;
+    assert_eq!(root.claimed("greet").await.body["claim_timeout"], 1);
+}
+
+#[tokio::test]
+async fn an_id_that_is_used_again_after_its_lease_disturbs_nobody() {
+    let app = TestApp::spawn().await;
+    let root = asking(&app.root(), "one");
+    root.published_many(&vec![intent("greet"); 4]).await;
+    let first = root.claimed("greet").await;
+    app.db.end_lease(&first.id).await;
+    // The first intent is backing off, and its row still has the token.
+    let second = root.claimed("greet").await;
+    assert_ne!(second.id, first.id);
+    root.fulfill(&second, json!(1)).await.expect(200);
+    app.db.end_lease_and_backoff(&first.id).await;
+    // A batch whose leases have ended, and whose intents come back in another order.
+    let batch = root.claim_many("greet", 3).await;
+    assert_eq!(batch.len(), 3);
+    for (number, claim) in batch.iter().enumerate() {
+        app.db.end_lease_and_backoff(&claim.id).await;
+        let id = uuid::Uuid::try_parse(&claim.id).unwrap();
+        let earlier = f64::from(3 - u8::try_from(number).unwrap());
+        let sql = "UPDATE intents SET visible_at = visible_at + make_interval(secs => $2::double precision * 0.001) WHERE id = $1";
+        app.db.execute(sql, &[&id, &earlier]).await;
+    }
+    let again = root.claim_many("greet", 3).await;
+    assert_eq!(again.len(), 3);
+    assert_ne!(again[0].id, batch[0].id, "or this is about nothing");
 }
 
 #[tokio::test]
@@ -247,5 +289,36 @@ async fn what_came_too_late_is_forgotten_with_the_finished_intents() {
     assert_eq!(app.db.count("late_results").await, 1);
     app.db.execute("UPDATE late_results SET received_at = received_at - interval '8 days'", &[]).await;
     app.admin().cleanup().await.expect(200);
+    assert_eq!(app.db.count("late_results").await, 0);
+}
+
+#[tokio::test]
+async fn a_purge_leaves_nothing_of_what_came_too_late() {
+    let app = TestApp::spawn().await;
+    let root = app.root();
+    for ended in [false, true] {
+        let id = root.published(intent("greet")).await;
+        let lost = root.claimed("greet").await;
+        app.db.end_lease_and_backoff(&id).await;
+        let held = root.claimed("greet").await;
+        root.fulfill(&lost, json!(1)).await.refused(404, "not_found");
+        if ended {
+            root.fulfill(&held, json!(2)).await.expect(200);
+        }
+    }
+    assert_eq!(app.db.count("late_results").await, 2);
+    app.admin().post("/admin/purge", json!({"confirm": true})).await.expect(200);
+    assert_eq!(app.db.count("late_results").await, 0);
+}
+
+#[tokio::test]
+async fn what_counted_is_not_kept_as_too_late_when_it_comes_again() {
+    let app = TestApp::spawn().await;
+    let root = app.root().declaring("7.61");
+    let id = root.published(intent_with("greet", json!({"max_attempts": 1}))).await;
+    let claim = root.claimed("greet").await;
+    app.db.end_lease(&id).await;
+    root.fail(&claim, "out of paper").await.expect(200);
+    root.fail(&claim, "out of paper").await.refused(404, "not_found");
     assert_eq!(app.db.count("late_results").await, 0);
 }
