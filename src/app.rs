@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::{
     config::{Auth, Config, Limits, Proxy, TraceUrl},
-    domain::hash::key_hash,
+    domain::{hash::key_hash, ids::TokenKey},
     error::Result,
     http::dashboard::{Live, Seal},
     store::{Store, key_cache::KeyCache},
@@ -34,6 +34,8 @@ pub struct State {
     pub trace_url: Option<TraceUrl>,
     /// Days for which finished intents are kept.
     pub retention_days: i32,
+    /// What tokens of claims are made by that may be asked for again.
+    pub token_key: TokenKey,
     /// SHA-256 of the root key, compared in its place.
     root_hash: [u8; 32],
     /// The schema is there.
@@ -59,6 +61,7 @@ impl State {
             limits: config.limits.clone(),
             trace_url: config.trace_url.clone(),
             retention_days: config.maintenance.retention_days,
+            token_key: TokenKey::of(config.auth.root.expose_secret()),
             root_hash: key_hash(config.auth.root.expose_secret()),
             prepared: AtomicBool::new(false),
             draining: AtomicBool::new(false),

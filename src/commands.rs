@@ -10,7 +10,7 @@ use clap::Subcommand;
 
 use crate::{
     bench, check,
-    config::{self, Config},
+    config::{self, Config, Database},
     dev,
     error::{Error, Result},
     server::{self, Server},
@@ -65,7 +65,9 @@ pub fn run(command: Command) -> ExitCode {
         Command::Bench(arguments) => bench::run(arguments),
         Command::Check(arguments) => check::check(arguments),
         Command::Health(arguments) => check::health(arguments),
-        Command::Migrate { config, status } => read(config.as_deref()).and_then(|config| migrate(&config, status)),
+        Command::Migrate { config, status } => config::load_database(config.as_deref())
+            .map_err(|error| Error::invalid(error.to_string()))
+            .and_then(|database| migrate(&database, status)),
     };
     done.unwrap_or_else(|error| {
         eprintln!("intent-bus: {}", error.message());
@@ -95,14 +97,14 @@ fn show(config: &Config) -> ExitCode {
 }
 
 #[allow(clippy::print_stdout, reason = "the command's answer")]
-fn migrate(config: &Config, status: bool) -> Result<ExitCode> {
+fn migrate(database: &Database, status: bool) -> Result<ExitCode> {
     actix_web::rt::System::new().block_on(async {
         if !status {
-            let applied = server::migrate(&config.database).await?;
+            let applied = server::migrate(database).await?;
             println!("{} of {} migrations applied now.", applied.len(), migrations::ALL.len());
             return Ok(ExitCode::SUCCESS);
         }
-        let client = connect(config.database.session()).await?;
+        let client = connect(database.session()).await?;
         let journal = migrations::journal(&client).await?;
         for migration in migrations::ALL {
             let applied = journal.iter().any(|entry| entry.number == migration.number);

@@ -87,6 +87,12 @@ impl Error {
         self.retry_after
     }
 
+    /// The cause, if it is of this kind.
+    #[must_use]
+    pub fn cause<E: std::error::Error + 'static>(&self) -> Option<&E> {
+        self.internal.as_deref()?.downcast_ref()
+    }
+
     /// The cause, for the log, with the causes behind it.
     #[must_use]
     pub fn internal(&self) -> Option<String> {

@@ -34,7 +34,13 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    match Arguments::parse().command {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        #[cfg(feature = "cli")]
+        Err(error) if error.use_stderr() && cli::asks_for_json(std::env::args_os()) => return cli::refused(&error),
+        Err(error) => error.exit(),
+    };
+    match arguments.command {
         #[cfg(feature = "server")]
         Command::Bus(command) => commands::run(command),
         #[cfg(feature = "cli")]

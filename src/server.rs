@@ -6,9 +6,14 @@ use actix_web::{
     App, HttpServer,
     dev::ServerHandle,
     middleware::from_fn,
+    rt::task::JoinHandle,
     web::{self, Data},
 };
-use tokio::signal::unix::{SignalKind, signal};
+use futures_util::FutureExt;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::oneshot,
+};
 
 use crate::{
     app::State,
@@ -23,6 +28,8 @@ use crate::{
 /// Before idle connections are closed, busy ones get so long to be told, by an answer, that it was their last. A client that
 /// is about to send its next request would lose it otherwise.
 const LAST_ANSWERS: Duration = Duration::from_millis(250);
+/// A replica that has served its last request gets so long to say that it stops. Else it is seen as gone.
+const LAST_SIGN: Duration = Duration::from_secs(1);
 
 /// A replica that is bound and ready to serve.
 pub struct Server {
@@ -74,6 +81,14 @@ impl Server {
         self.bus.local_addr().map_err(Error::fault)
     }
 
+    /// The address of the open metrics, if there are any.
+    ///
+    /// # Errors
+    /// When the operating system does not tell.
+    pub fn metrics_address(&self) -> Result<Option<std::net::SocketAddr>> {
+        self.metrics.as_ref().map(TcpListener::local_addr).transpose().map_err(Error::fault)
+    }
+
     /// Serves until SIGTERM or SIGINT, then lets requests under way finish.
     ///
     /// # Errors
@@ -97,7 +112,7 @@ impl Server {
         let server = serve_bus(&state, &config, bus)?;
         let metrics = metrics.map(|listener| serve_metrics(&state, listener)).transpose()?;
         let handle = server.handle();
-        let background = Background::start(&state, &config)?;
+        let mut background = Background::start(&state, &config)?;
         tracing::info!(listen = addresses.0, metrics = addresses.1, version = meta::VERSION, "listening");
 
         let stop = async {
@@ -110,8 +125,8 @@ impl Server {
             handle.stop(false).await;
             let _ = task.await;
         }
+        tokio::join!(background.sign_off(), state.store.traces.close());
         drop(background);
-        state.store.traces.close().await;
         tracing::info!("stopped");
         ended.map_err(Error::fault)
     }
@@ -200,7 +215,11 @@ fn serve_metrics(state: &Data<State>, listener: TcpListener) -> Result<actix_web
 }
 
 /// What runs beside the requests, and ends with this value.
-struct Background(Vec<actix_web::rt::task::JoinHandle<()>>);
+struct Background {
+    tasks: Vec<JoinHandle<()>>,
+    /// Which is told of the end, and ends by itself.
+    pulse: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+}
 
 impl Background {
     fn start(state: &Data<State>, config: &Config) -> Result<Self> {
@@ -216,25 +235,40 @@ impl Background {
             Arc::clone(&state.store.flow),
             Traces::default(),
         );
-        Ok(Self(vec![
+        let (stop, stopped) = oneshot::channel();
+        let pulse = actix_web::rt::spawn(async move {
+            let stopped = stopped.map(drop);
+            maintenance::pulse::run(&for_pulse, stopped).await;
+        });
+        let tasks = vec![
             actix_web::rt::spawn(async move { for_keys.keys.watch(&watcher).await }),
             actix_web::rt::spawn(async move { for_calendar.watch_calendar().await }),
             actix_web::rt::spawn(async move { for_marks.watch_marks().await }),
             actix_web::rt::spawn(async move { for_waiting.watch_for_waiting().await }),
-            actix_web::rt::spawn(async move { maintenance::pulse::run(&for_pulse).await }),
             actix_web::rt::spawn(async move { for_signals.signal(&address).await }),
             actix_web::rt::spawn(async move { for_pages.live.run(&for_pages.store).await }),
             actix_web::rt::spawn(async move {
                 prepare_later(&for_maintenance, &database).await;
                 maintenance::run(&for_maintenance, &settings).await;
             }),
-        ]))
+        ];
+        Ok(Self { tasks, pulse: Some((stop, pulse)) })
+    }
+
+    /// Says that this replica stops, if that can be done soon.
+    async fn sign_off(&mut self) {
+        let Some((stop, mut pulse)) = self.pulse.take() else { return };
+        let _ = stop.send(());
+        if tokio::time::timeout(LAST_SIGN, &mut pulse).await.is_err() {
+            pulse.abort();
+            tracing::warn!("the database does not answer: this replica is shown as gone for an hour");
+        }
     }
 }
 
 impl Drop for Background {
     fn drop(&mut self) {
-        for task in &self.0 {
+        for task in self.tasks.iter().chain(self.pulse.as_ref().map(|(_, pulse)| pulse)) {
             task.abort();
         }
     }

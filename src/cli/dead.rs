@@ -1,7 +1,7 @@
 //! `intent-bus dead`: what operators do with intents that were given up.
 
 use clap::{Args, Subcommand};
-use intent_bus_client::admin::{Search, wire::FoundIntent};
+use intent_bus_client::admin::{Admin, Search, wire::FoundIntent};
 use serde_json::json;
 
 use super::{
@@ -58,8 +58,13 @@ struct List {
 }
 
 pub(super) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
-    let (admin, json) = (arguments.operator.admin(&arguments.bus)?, arguments.bus.json);
-    match arguments.act {
+    let admin = arguments.operator.admin(&arguments.bus)?;
+    let done = act(arguments.act, &admin, arguments.bus.json).await;
+    done.map_err(|failure| failure.if_unknown(arguments.operator.refused()))
+}
+
+async fn act(act: Act, admin: &Admin, json: bool) -> Result<Exit, Failure> {
+    match act {
         Act::List(List { goal, namespace, error, limit, before }) => {
             let state = Some("dead".to_owned());
             let search = Search { goal, namespace, error, state, limit: Some(limit), before, ..Search::default() };

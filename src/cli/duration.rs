@@ -18,6 +18,9 @@ pub(super) fn parse(text: &str) -> Result<Duration, String> {
     };
     let number: f64 =
         digits.parse().map_err(|_| "a span of time is a number and a unit, such as 1.5s or 10m".to_owned())?;
+    if number < 0.0 {
+        return Err("a span of time is not less than nothing".to_owned());
+    }
     let seconds = number * unit;
     // Not a number stays that, and is refused.
     let seconds = if seconds > LONGEST.as_secs_f64() { LONGEST.as_secs_f64() } else { seconds };

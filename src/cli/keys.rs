@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use intent_bus_client::admin::{
-    NewKey, Page,
+    Admin, NewKey, Page,
     wire::{GeneratedKey, KeyDetail},
 };
 use serde_json::json;
@@ -81,8 +81,13 @@ struct Create {
 }
 
 pub(super) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
-    let (admin, json) = (arguments.operator.admin(&arguments.bus)?, arguments.bus.json);
-    match arguments.act {
+    let admin = arguments.operator.admin(&arguments.bus)?;
+    let done = act(arguments.act, &admin, arguments.bus.json).await;
+    done.map_err(|failure| failure.if_unknown(arguments.operator.refused()))
+}
+
+async fn act(act: Act, admin: &Admin, json: bool) -> Result<Exit, Failure> {
+    match act {
         Act::List { limit, before } => {
             let keys = admin.keys(&Page { limit: Some(limit), before }).await?;
             if json {

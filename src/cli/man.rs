@@ -1,6 +1,6 @@
 //! `intent-bus man`: the man pages, made from what `--help` says.
 
-use std::path::PathBuf;
+use std::{iter, path::PathBuf};
 
 use clap::Args;
 use clap_mangen::Man;
@@ -13,9 +13,9 @@ use super::{
 /// Which page, or where to put all of them.
 #[derive(Args)]
 pub struct Arguments {
-    /// The page of this command. Without it that of `intent-bus`.
+    /// The page of this command: `listen`, `keys create`. Without it that of `intent-bus`.
     #[arg(value_name = "COMMAND")]
-    command: Option<String>,
+    command: Vec<String>,
     /// Write all pages into this folder.
     #[arg(long, value_name = "FOLDER", conflicts_with = "command")]
     output: Option<PathBuf>,
@@ -30,15 +30,20 @@ pub(super) fn run(arguments: &Arguments, whole: clap::Command) -> Result<Exit, F
     // Built: the names of subcommands get those of their commands in front.
     let mut whole = whole;
     whole.build();
-    let page = match &arguments.command {
-        None => whole,
-        Some(name) => {
-            let found = whole.find_subcommand(name);
-            found.ok_or_else(|| Failure::usage(format!("There is no command {name:?}.")))?.clone()
-        }
-    };
+    // As the files are named, `keys create` and `keys-create` are one.
+    let words: Vec<&str> = iter::once(whole.get_name()).chain(arguments.command.iter().map(String::as_str)).collect();
+    let page = page(&whole, &words.join("-"));
+    let page = page.ok_or_else(|| Failure::usage(format!("There is no command {:?}.", arguments.command.join(" "))))?;
     let mut text = Vec::new();
-    Man::new(page).render(&mut text)?;
+    Man::new(page.clone()).render(&mut text)?;
     output::bytes(text.trim_ascii_end())?;
     Ok(Exit::Done)
+}
+
+/// The command whose page has this name, among this one and all below it.
+fn page<'a>(command: &'a clap::Command, name: &str) -> Option<&'a clap::Command> {
+    if command.get_display_name().unwrap_or(command.get_name()) == name {
+        return Some(command);
+    }
+    command.get_subcommands().find_map(|below| page(below, name))
 }

@@ -1,8 +1,8 @@
 //! The command line of those who publish and work: one file for each command, named like it.
 //!
 //! A command has its arguments, asks the bus through the crate `intent-bus-client`, and says what came of it. `bus` has what
-//! all of them are told (where the bus is, with which key), `output` how they print, `exit` how they end. What runs a bus is
-//! no matter of this module: it is built without the rest of the crate, too.
+//! all of them are told (where the bus is, with which key), `input` how they are given what they send, `output` how they print,
+//! `exit` how they end. What runs a bus is no matter of this module: it is built without the rest of the crate, too.
 
 mod bus;
 mod completions;
@@ -10,6 +10,7 @@ mod dead;
 mod doctor;
 mod duration;
 mod exit;
+mod input;
 mod keys;
 mod listen;
 mod man;
@@ -19,7 +20,7 @@ mod result;
 mod status;
 mod values;
 
-use std::process::ExitCode;
+use std::{ffi::OsString, process::ExitCode};
 
 use clap::Subcommand;
 
@@ -28,6 +29,7 @@ use self::exit::{Exit, Failure};
 
 /// What can be done with a bus that runs somewhere.
 #[derive(Subcommand)]
+#[command(mut_subcommands = numbers_may_be_negative)]
 pub enum Command {
     /// Publishes an intent and prints its id.
     #[command(after_help = EXIT_CODES)]
@@ -65,6 +67,15 @@ pub enum Command {
     ListenGuard(listen::GuardArguments),
 }
 
+/// A number that is too small is to be refused as such, and not as an option that there is not.
+fn numbers_may_be_negative(command: clap::Command) -> clap::Command {
+    let argument = |argument: clap::Arg| {
+        let takes_values = argument.get_action().takes_values();
+        argument.allow_negative_numbers(takes_values)
+    };
+    command.mut_args(argument).mut_subcommands(numbers_may_be_negative)
+}
+
 /// Does it, and prints what came of it. `whole` describes the whole command line.
 #[must_use]
 pub fn run(command: Command, whole: fn() -> clap::Command) -> ExitCode {
@@ -81,6 +92,18 @@ pub fn run(command: Command, whole: fn() -> clap::Command) -> ExitCode {
         Ok(exit) => exit.into(),
         Err(failure) => failure.tell(json),
     }
+}
+
+/// Whether a command line that cannot be read asks for JSON all the same. What is run by `listen` has words of its own.
+pub fn asks_for_json(words: impl Iterator<Item = OsString>) -> bool {
+    words.take_while(|word| word != "--exec" && word != "--").any(|word| word == "--json")
+}
+
+/// Says in JSON what is wrong with a command line.
+#[must_use]
+pub fn refused(error: &clap::Error) -> ExitCode {
+    let message = error.to_string();
+    Failure::usage(message.trim_start_matches("error: ").trim_end()).tell(true)
 }
 
 /// One thread is enough to wait for answers and programs.

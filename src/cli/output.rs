@@ -58,12 +58,16 @@ pub(super) fn complain(line: impl Display) {
     let _ = writeln!(anstream::stderr(), "{line}");
 }
 
-/// Lines of a name and a value each; those without a value are left out.
+/// Lines of a name and a value each; those without a value are left out. A value of several lines goes on below itself.
 pub(super) fn fields(fields: &[(&str, Option<String>)]) -> io::Result<()> {
     let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     for (name, value) in fields {
-        if let Some(value) = value {
-            say(format_args!("{NAME}{name:width$}{NAME:#}  {}", printable(value)))?;
+        let Some(value) = value else { continue };
+        let text = printable_lines(value);
+        let mut lines = text.lines();
+        say(format_args!("{NAME}{name:width$}{NAME:#}  {}", lines.next().unwrap_or_default()))?;
+        for line in lines {
+            say(format_args!("{:width$}  {line}", ""))?;
         }
     }
     Ok(())
@@ -87,9 +91,15 @@ pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
     Ok(())
 }
 
-/// What others have written, without what a terminal would act upon.
+/// What others have written as one line, without what a terminal would act upon.
 pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() && letter != '\t' { '\u{fffd}' } else { letter }).collect()
+    printable_lines(text).trim_end_matches('\n').replace('\n', " ")
+}
+
+/// The same with its lines.
+pub(super) fn printable_lines(text: &str) -> String {
+    let shown = |letter: char| if letter.is_control() && !"\t\n".contains(letter) { '\u{fffd}' } else { letter };
+    text.replace("\r\n", "\n").chars().map(shown).collect()
 }
 
 /// Unix seconds as people write a moment, in UTC.
@@ -109,6 +119,12 @@ mod tests {
     #[test]
     fn what_others_wrote_cannot_move_the_cursor() {
         assert_eq!(printable("a\x1b[2Jb\rc\td"), "a\u{fffd}[2Jb\u{fffd}c\td");
+    }
+
+    #[test]
+    fn a_line_feed_is_one_or_a_space() {
+        assert_eq!(printable_lines("a\r\nb\n\x1b[A"), "a\nb\n\u{fffd}[A");
+        assert_eq!(printable("a\r\nb\nc\n"), "a b c");
     }
 
     #[test]

@@ -36,6 +36,7 @@ struct Whole<'a> {
     status: Told<'a>,
     result: Option<&'a RawValue>,
     result_type: Option<&'a str>,
+    error: Option<&'a str>,
 }
 
 pub(super) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
@@ -57,31 +58,30 @@ pub(super) async fn wait(client: &IntentClient, id: &str, time: Duration, json: 
 
 /// Prints the result alone, so that it can be piped on: text as it is, anything else as its JSON.
 fn print(result: &IntentResult, json: bool) -> Result<Exit, Failure> {
-    let exit = match result.status.state {
-        IntentState::Fulfilled => Exit::Done,
-        IntentState::Dead => Exit::Dead,
-        _ => Exit::Unfinished,
-    };
+    let error = result.error.as_deref().or(result.status.last_error.as_deref());
     if json {
-        let (status, result_type) = (Told::from(&result.status), result.result_type.as_deref());
-        output::json(&Whole { status, result: result.result.as_deref(), result_type })?;
-        return Ok(exit);
+        output::json(&Whole {
+            status: Told::from(&result.status),
+            result: result.result.as_deref(),
+            result_type: result.result_type.as_deref(),
+            error: result.error.as_deref(),
+        })?;
     }
-    match exit {
-        Exit::Done => {
-            if let Some(raw) = &result.result {
+    match result.status.state {
+        IntentState::Fulfilled => {
+            if let Some(raw) = result.result.as_ref().filter(|_| !json) {
                 // A text with a lone surrogate is no Rust string; it is shown as its JSON.
                 let text =
                     (result.result_type.as_deref() == Some("text")).then(|| serde_json::from_str(raw.get()).ok());
                 let text: Option<String> = text.flatten();
                 output::bytes(text.as_deref().unwrap_or(raw.get()).as_bytes())?;
             }
-            Ok(exit)
+            Ok(Exit::Done)
         }
-        Exit::Dead => {
-            let why = result.error.as_deref().or(result.status.last_error.as_deref()).unwrap_or("nobody said why");
-            Err(Failure::new(exit, format!("The intent is dead: {}", output::printable(why))))
+        IntentState::Dead => {
+            let why = error.unwrap_or("nobody said why");
+            Err(Failure::new(Exit::Dead, format!("The intent is dead: {why}")))
         }
-        _ => Err(Failure::new(exit, format!("The intent is not finished: it is {}.", result.status.state))),
+        ref state => Err(Failure::new(Exit::Unfinished, format!("The intent is not finished: it is {state}."))),
     }
 }

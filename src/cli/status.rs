@@ -76,7 +76,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
         ("visibility", status.visibility),
         ("priority", status.priority.map(|priority| priority.to_string())),
         ("attempts", status.attempts.map(|attempts| attempts.to_string())),
-        ("from", status.run_at.map(moment)),
+        ("due", status.run_at.map(moment)),
         ("lease until", status.claim_expires_at.map(moment)),
         ("target", status.target_worker),
         ("capability", status.required_capability),

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use clap::Args;
-use intent_bus_client::RawValue;
 use serde_json::json;
 
 use super::{
     bus::Bus,
     duration,
     exit::{Exit, Failure},
+    input::Input,
     output,
 };
 
@@ -27,8 +27,8 @@ pub struct Get {
 pub struct Set {
     /// Its key: 1 to 512 letters, slashes included.
     key: String,
-    /// The value. Text, unless `--raw` is given.
-    #[arg(allow_hyphen_values = true)]
+    /// The value, `@FILE` with it, or `-` for standard input. Text, unless `--raw` is given.
+    #[arg(value_name = "VALUE|@FILE|-", allow_hyphen_values = true)]
     value: String,
     /// The value is JSON.
     #[arg(long)]
@@ -54,13 +54,12 @@ pub(super) async fn get(arguments: Get) -> Result<Exit, Failure> {
 }
 
 pub(super) async fn set(arguments: Set) -> Result<Exit, Failure> {
+    let value = Input::read(&arguments.value, "the value")?;
     let client = arguments.bus.client()?;
     if arguments.raw {
-        let value: Box<RawValue> = serde_json::from_str(&arguments.value)
-            .map_err(|error| Failure::usage(format!("The value is no JSON: {error}.")))?;
-        client.set(&arguments.key, &value, arguments.ttl).await?;
+        client.set(&arguments.key, &value.json()?, arguments.ttl).await?;
     } else {
-        client.set(&arguments.key, &arguments.value, arguments.ttl).await?;
+        client.set(&arguments.key, value.text(), arguments.ttl).await?;
     }
     if arguments.bus.json {
         output::json(&json!({"ok": true}))?;

@@ -72,6 +72,16 @@ pub fn load(file: Option<&Path>) -> Result<Config> {
     load_from(file.or(named), &environment)
 }
 
+/// Where the database is, by the settings of this process: without the secrets that only a replica needs.
+///
+/// # Errors
+/// When one of its settings cannot be used.
+pub fn load_database(file: Option<&Path>) -> Result<Database> {
+    let environment = environment();
+    let named = environment.get("BUS_CONFIG").map(Path::new);
+    database(&Values::read(file.or(named), &environment)?)
+}
+
 /// Where a replica with the settings of this process listens.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ pub mod traces;
 use std::fmt;
 
 pub use self::{
-    load::{ConfigError, environment, listens_at, load, load_from, root_key},
+    load::{ConfigError, environment, listens_at, load, load_database, load_from, root_key},
     sections::{Auth, Database, Limits, Listen, Maintenance, Proxy, TraceUrl},
     traces::Traces,
 };

@@ -93,7 +93,11 @@ pub const SETTINGS: &[Setting] = &[
         "info",
         "What is logged: `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,intent_bus::requests=debug`. See [tracing.md](tracing.md#the-log).",
     ),
-    plain("BUS_LOG_FORMAT", "json", "`json` or `pretty`."),
+    plain(
+        "BUS_LOG_FORMAT",
+        "json",
+        "`json` or `pretty`, which is for people: coloured on a terminal, unless `NO_COLOR` is set.",
+    ),
     plain(
         "BUS_TRACE_URL",
         "",

@@ -14,18 +14,31 @@ pub(super) fn say_whose_database() {
     );
 }
 
+/// Where things are.
+pub(super) struct Places<'a> {
+    pub(super) bus: SocketAddr,
+    pub(super) metrics: Option<SocketAddr>,
+    /// The private Postgres. Its URL is no secret: it has no password, and a socket in a folder that only its owner can enter.
+    pub(super) database: Option<&'a str>,
+}
+
 /// Prints the key and the lines. This is the one place where secrets are shown: to the person who started the bus.
 #[allow(clippy::print_stdout, reason = "the command's answer")]
-pub(super) fn print(address: SocketAddr, auth: &Auth, took: Duration) {
+pub(super) fn print(places: &Places<'_>, auth: &Auth, took: Duration) {
+    let address = places.bus;
     let password = auth.dashboard.as_ref().map_or("(not set)", |password| password.expose_secret());
     let admin = auth.admin.as_ref().map_or("", |token| token.expose_secret());
+    let metrics = places.metrics.map(|address| format!(" METRICS=http://{address}/metrics")).unwrap_or_default();
+    let database = places.database.map_or_else(String::new, |url| {
+        format!("  # look into the database, as docs/runbook.md does (not where you start dev: it would use this one)\n  export DATABASE_URL={url}\n\n")
+    });
     println!(
         "Intent Bus serves on http://{address}, ready in {seconds:.1} s. Ctrl-C stops it.
 
 Paste into another terminal:
 
   export BUS=http://{address} INTENT_API_KEY={key}
-  export INTENT_BUS_URL=$BUS INTENT_ADMIN_TOKEN={admin}
+  export INTENT_BUS_URL=$BUS INTENT_ADMIN_TOKEN={admin}{metrics}
 
   # publish an intent
   curl -s -X POST $BUS/intent -H \"X-API-KEY: $INTENT_API_KEY\" -d '{{\"goal\": \"greet\", \"payload\": {{\"name\": \"world\"}}}}'
@@ -40,7 +53,7 @@ Paste into another terminal:
   # read the result
   curl -s $BUS/result/$ID -H \"X-API-KEY: $INTENT_API_KEY\"
 
-Dashboard: http://{address}/admin/dashboard   user admin, password {password}
+{database}Dashboard: http://{address}/admin/dashboard   user admin, password {password}
 API:       http://{address}/docs/
 ",
         seconds = took.as_secs_f64(),

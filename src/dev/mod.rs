@@ -34,7 +34,8 @@ pub struct Arguments {
 
 /// Settings that `dev` has values of its own for. The environment goes before them.
 const SETTINGS: &[(&str, &str)] = &[
-    ("BUS_METRICS_LISTEN", "off"),
+    // Whichever is free: 9090 is often that of a Prometheus on the same machine.
+    ("BUS_METRICS_LISTEN", "127.0.0.1:0"),
     ("BUS_LOG", "warn"),
     ("BUS_LOG_FORMAT", "pretty"),
     ("BUS_DRAIN_SECONDS", "0"),
@@ -66,19 +67,22 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         greeting::say_whose_database();
     }
     let config = config::load_from(None, &environment).map_err(|error| Error::invalid(error.to_string()))?;
-    serve(config, began)?;
+    // That of another's database may hold a password, and is known to whoever has set it.
+    let database = postgres.as_ref().map(|postgres| postgres.url("postgres"));
+    serve(config, database.as_deref(), began)?;
     if let Some(postgres) = postgres {
         postgres.stop().map_err(|error| Error::fault(error.to_string()))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn serve(config: Config, began: Instant) -> Result<()> {
+fn serve(config: Config, database: Option<&str>, began: Instant) -> Result<()> {
     let _log = logging::init(&config.listen.log, config.listen.log_pretty);
     actix_web::rt::System::new().block_on(async {
         let auth = config.auth.clone();
         let server = Server::start(config).await?;
-        greeting::print(server.address()?, &auth, began.elapsed());
+        let places = greeting::Places { bus: server.address()?, metrics: server.metrics_address()?, database };
+        greeting::print(&places, &auth, began.elapsed());
         server.run().await
     })
 }

@@ -1,5 +1,6 @@
 //! Short hashes of several parts, for what is looked up by equality: nonces, idempotency keys, claim tokens, lanes.
 
+use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -19,6 +20,25 @@ pub fn hash64(parts: &[&[u8]]) -> i64 {
 #[must_use]
 pub fn key_hash(key: &str) -> [u8; 32] {
     Sha256::digest(key.as_bytes()).into()
+}
+
+/// A MAC by this key. RFC 2104 fills it up with zeros to the block's 64 bytes.
+#[must_use]
+pub fn keyed(key: &[u8; 32]) -> Hmac<Sha256> {
+    let mut block = [0; 64];
+    block[..32].copy_from_slice(key);
+    Hmac::new(&block.into())
+}
+
+/// HMAC-SHA256 over the parts, each preceded by its length.
+#[must_use]
+pub fn mac(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
+    let mut mac = keyed(key);
+    for part in parts {
+        mac.update(&(part.len() as u64).to_be_bytes());
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().into()
 }
 
 fn digest(parts: &[&[u8]]) -> [u8; 32] {

@@ -8,7 +8,10 @@ use std::{
 use rand::{Rng, TryRng, rngs::SysRng};
 use uuid::Uuid;
 
-use super::hash::hash128;
+use super::{
+    hash::{hash128, key_hash, mac},
+    lanes::Reach,
+};
 use crate::error::{Error, Result};
 
 /// The id of an intent: a UUID of version 7, shown as 32 hex digits. It begins with the time, so that keys made together
@@ -49,6 +52,23 @@ impl ClaimToken {
         Self(hex::encode(random_bytes::<16>()))
     }
 
+    /// The token of a claim that may be asked for again: the same for the same request of the same tenant on every replica, and
+    /// unguessable without the bus's secret. `number`: which of those that the request wants.
+    #[must_use]
+    pub fn of_request(key: &TokenKey, tenant: i64, request: &str, reach: &Reach, number: u64) -> Self {
+        let mac = mac(
+            &key.0,
+            &[
+                request.as_bytes(),
+                &tenant.to_be_bytes(),
+                &reach.kind().to_be_bytes(),
+                reach.worker.as_deref().unwrap_or_default().as_bytes(),
+                &number.to_be_bytes(),
+            ],
+        );
+        Self(hex::encode(&mac[..16]))
+    }
+
     /// What is stored of this token.
     #[must_use]
     pub fn hash(&self) -> Uuid {
@@ -65,6 +85,17 @@ impl ClaimToken {
     #[must_use]
     pub fn reveal(self) -> String {
         self.0
+    }
+}
+
+/// What tokens of claims are made by that may be asked for again.
+pub struct TokenKey([u8; 32]);
+
+impl TokenKey {
+    /// The one that goes with the root key.
+    #[must_use]
+    pub fn of(root: &str) -> Self {
+        Self(mac(&key_hash(root), &[b"claim tokens"]))
     }
 }
 

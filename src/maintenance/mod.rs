@@ -51,10 +51,12 @@ pub struct Done {
     pub pulse: u64,
     /// Keys that have ended by themselves.
     pub keys: u64,
+    /// Reports of lost claims forgotten.
+    pub late: u64,
 }
 
 impl Done {
-    fn counts(&self) -> [(&'static str, u64); 10] {
+    fn counts(&self) -> [(&'static str, u64); 11] {
         [
             ("lapsed_claims", self.lapsed),
             ("expired_intents", self.expired),
@@ -66,6 +68,7 @@ impl Done {
             ("dropped_partitions", self.dropped),
             ("pruned_activity", self.pulse),
             ("retired_keys", self.keys),
+            ("late_results", self.late),
         ]
     }
 }
@@ -109,6 +112,7 @@ pub async fn pass(store: &Store, retention_days: i32, sweep: &mut Sweep) -> Resu
     done.values = repeat(async || store.drop_expired_values(STEP).await).await?;
     done.pulse = store.prune_pulse().await?;
     done.keys = store.retire_keys().await?;
+    done.late = repeat(async || store.drop_late(retention_days, STEP).await).await?;
     done.lanes = repeat(async || store.drop_unused_lanes(STEP).await).await?;
     for _ in 0..STEPS {
         let swept = store.sweep(sweep.after, SWEEP_STEP, MOVE_PAYLOADS_AFTER).await?;

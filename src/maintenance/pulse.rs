@@ -1,7 +1,10 @@
 //! Every ten seconds: a sign of life with what this replica has done and whom it has seen, a count of what is unfinished if it is due,
-//! and a look at the whole bus for the metrics.
+//! and a look at the whole bus for the metrics. A replica that stops says so by its last one.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    pin::pin,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use uuid::Uuid;
@@ -34,20 +37,29 @@ struct Telling {
     workers: Vec<Worker>,
 }
 
-/// Beats for as long as the process runs.
-pub async fn run(state: &State) {
+/// Beats until the replica has stopped, and signs it off.
+pub async fn run(state: &State, stopped: impl Future<Output = ()>) {
     let mut pulse = Pulse::default();
+    let mut stopped = pin!(stopped);
     let beats = async {
         let mut turn = every();
+        let mut got_through = false;
         loop {
-            turn.tick().await;
+            // A beat that is under way is never left: it would make the row anew that signing off takes away.
+            tokio::select! { () = &mut stopped => break, _ = turn.tick() => {} }
             if !state.is_prepared() {
                 continue;
             }
-            match pulse.beat(&state.store).await {
+            let beat = pulse.beat(&state.store).await;
+            got_through = beat.is_ok();
+            match beat {
                 Ok(offset) => state.metrics.set_clock_offset(offset),
                 Err(error) => tracing::warn!(?error, "a sign of life could not be written; it is told again"),
             }
+        }
+        // Whose database is away does not wait for it, and is seen as gone.
+        if got_through && let Err(error) = pulse.sign_off(&state.store).await {
+            tracing::warn!(?error, "the replica could not be signed off; it is shown as gone for an hour");
         }
     };
     // Apart: counting a large table must not let the replica seem dead.
@@ -65,7 +77,7 @@ pub async fn run(state: &State) {
             }
         }
     };
-    futures_util::future::join(beats, looks).await;
+    tokio::select! { () = beats => {}, () = looks => {} }
 }
 
 fn every() -> Interval {
@@ -122,6 +134,15 @@ impl Pulse {
                 Err(failure.into_error())
             }
         }
+    }
+
+    /// Tells what was done since the last time, and that this replica is no more: nobody misses it.
+    ///
+    /// # Errors
+    /// When the database is away or refuses.
+    pub async fn sign_off(&mut self, store: &Store) -> Result<()> {
+        self.beat(store).await?;
+        store.sign_off(&self.replica).await
     }
 }
 

@@ -3,7 +3,8 @@
 pub mod claim;
 pub mod finish;
 pub mod fulfill;
-pub mod look;
+mod late;
+mod look;
 pub mod operate;
 pub mod publish;
 pub mod upkeep;

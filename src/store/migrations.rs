@@ -40,6 +40,8 @@ migrations! {
     6 "0006_lanes_in_use",
     7 "0007_narrow_order",
     8 "0008_sight",
+    9 "0009_asked_at",
+    10 "0010_claims",
 }
 
 /// A migration that has been applied.

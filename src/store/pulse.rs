@@ -6,7 +6,11 @@ use std::time::SystemTime;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Failure, Store, statements, transaction::PATIENCE, workers::Worker};
+use super::{
+    Failure, Store, statements,
+    transaction::PATIENCE,
+    workers::{GOALS, Worker},
+};
 use crate::{
     error::{Error, Result},
     telemetry::flow::Tally,
@@ -59,6 +63,7 @@ impl Store {
             .collect::<Result<Vec<Option<String>>>>()?;
         let able = workers.iter().map(|worker| json(&worker.capabilities)).collect::<Result<Vec<String>>>()?;
         let claims: Vec<i64> = workers.iter().map(|worker| signed(worker.claims)).collect();
+        let apart = i64::try_from(GOALS).map_err(Error::fault)?;
         let client = self.client().await.map_err(Failure::Away)?;
         let written = async {
             let statement = client.prepare_cached(statements::BEAT).await?;
@@ -86,6 +91,7 @@ impl Store {
                         &able,
                         &claims,
                         &before,
+                        &apart,
                     ],
                 )
                 .await?;
@@ -99,6 +105,17 @@ impl Store {
             Ok(Beat { now, seen_at })
         };
         tokio::time::timeout(PATIENCE, written).await.unwrap_or(Err(Failure::Lost))
+    }
+
+    /// Takes a replica off the list of those that run or are missed.
+    ///
+    /// # Errors
+    /// `database_busy`.
+    pub async fn sign_off(&self, replica: &Replica) -> Result<()> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(statements::SIGN_OFF).await?;
+        client.execute(&statement, &[&replica.id]).await?;
+        Ok(())
     }
 
     /// Forgets signs of life that are too old to be shown, and says how many rows that were.

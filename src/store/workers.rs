@@ -12,8 +12,9 @@ use crate::domain::lanes::Reach;
 const WORKERS: usize = 1000;
 /// Of one tenant.
 const OF_A_TENANT: usize = 200;
-/// Goals of one worker. With more it counts as one that takes any.
-const GOALS: usize = 16;
+/// Goals of one worker that are told apart, until the next sign of life and in the rows of all. With more it counts as one that
+/// takes any.
+pub(super) const GOALS: usize = 16;
 
 /// A worker that has asked for work.
 #[derive(Debug, Clone, PartialEq, Eq)]

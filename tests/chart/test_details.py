@@ -210,7 +210,7 @@ class Details(unittest.TestCase):
         place = words.index("--exec")
         self.assertEqual(read[place + 1 :], wanted["exec"])
         self.assertEqual(read[:5], ["listen", *wanted["goals"], "--namespace", "media.eu"])
-        self.assertEqual(read[5:place], ["--capability", "gpu,paper a4", "--own", "--concurrency", "16", "--timeout", "86400s", "--grace", "0s", "--max-output", "16777216", "--verbose"])  # fmt: skip
+        self.assertEqual(read[5:place], ["--capability", "gpu,paper a4", "--own", "--concurrency", "16", "--timeout", "86400s", "--grace", "0s", "--stop-timeout", "86400s", "--max-output", "16777216", "--verbose"])  # fmt: skip
 
     def test_workers_are_scaled_by_twice_what_a_pod_does_at_once_unless_told_otherwise(self):
         for name, threshold in [("workers, keda", "8"), ("workers, everything", "1000000")]:

@@ -153,6 +153,12 @@ BREAKS = [
     of_workers("grace_is_longer_than_a_run", "_pod.tpl", "add (int64 .Values.timeoutSeconds)", "add 1", "everything"),
     of_workers("grace_is_longer_than_a_run", "_pod.tpl", "(int64 .Values.terminationGraceSlackSeconds)", "0"),
     of_workers(
+        "grace_is_longer_than_a_run",
+        "_pod.tpl",
+        '"--stop-timeout" (printf "%ds" (int64 $values.timeoutSeconds))',
+        '"--stop-timeout" "1000000s"',
+    ),
+    of_workers(
         "nothing_is_listened_on",
         "deployment.yaml",
         "          env:\n",

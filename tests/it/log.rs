@@ -1,6 +1,11 @@
 //! What a replica writes: a line for each request to those who ask for it, a line for each change of an intent's state, and no
 //! line over and over.
 
+use std::{
+    io::{BufRead, BufReader},
+    process::Stdio,
+};
+
 use serde_json::{Value, json};
 
 use crate::{
@@ -139,4 +144,16 @@ async fn each_change_of_an_intents_state_has_its_line() {
 /// Whether a line tells of the second attempt.
 fn told_second(line: &Value, lines: &[&Value]) -> bool {
     lines.iter().position(|other| std::ptr::eq(*other, line)).is_some_and(|position| position >= 5)
+}
+
+#[tokio::test]
+async fn lines_for_people_have_no_colour_codes_where_no_terminal_reads_them() {
+    let db = TestDb::create().await;
+    let mut command = Replica::command(&db, &[("BUS_LOG_FORMAT", "pretty")]);
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the binary starts");
+    let lines = BufReader::new(child.stdout.take().expect("its output")).lines().map_while(Result::ok);
+    let line = lines.into_iter().find(|line| line.contains("listening"));
+    child.kill().and_then(|()| child.wait()).expect("our child");
+    let line = line.expect("a line that says so");
+    assert!(line.contains("INFO") && !line.contains('\u{1b}'), "{line:?}");
 }

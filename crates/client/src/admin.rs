@@ -34,6 +34,59 @@ use crate::{
 /// # Ok(())
 /// # }
 /// ```
+///
+/// Keys and tenants:
+///
+/// ```no_run
+/// # async fn example(admin: intent_bus_client::admin::Admin) -> intent_bus_client::Result<()> {
+/// use std::time::Duration;
+/// use intent_bus_client::admin::Page;
+///
+/// for key in admin.keys(&Page::default()).await?.keys {
+///     println!("{} of tenant {}", key.id, key.tenant);
+/// }
+/// let next = admin.rotate_key(7, Duration::from_secs(3600)).await?;
+/// admin.scope_key(next.id, Some(&["work".to_owned()]), None).await?;
+/// admin.set_limits(next.tenant, Some(600), None).await?;
+/// admin.revoke_key(next.id).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Intents and dead letters:
+///
+/// ```no_run
+/// # async fn example(admin: intent_bus_client::admin::Admin) -> intent_bus_client::Result<()> {
+/// use intent_bus_client::admin::{Redrive, Search};
+///
+/// for found in admin.search(&Search { state: Some("claimable".to_owned()), ..Default::default() }).await?.intents {
+///     println!("{:?}", admin.intent(&found.id).await?);
+///     admin.cancel(&found.id).await?;
+/// }
+/// if let Some(letter) = admin.dead().await?.first() {
+///     println!("{:?}", admin.dead_letter(&letter.intent_id).await?);
+///     admin.retry(&letter.intent_id).await?;
+/// }
+/// println!("{:?}", admin.redrive(&Redrive::default()).await?);
+/// println!("{:?}", admin.purge(Some("scratch"), true).await?);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// The bus as a whole:
+///
+/// ```no_run
+/// # async fn example(admin: intent_bus_client::admin::Admin) -> intent_bus_client::Result<()> {
+/// use intent_bus_client::admin::Page;
+///
+/// admin.pause("default", Some("resize")).await?;
+/// println!("{:?} {:?}", admin.overview().await?, admin.pauses().await?);
+/// admin.resume("default", Some("resize")).await?;
+/// println!("{:?} {:?}", admin.workers(&Page::default()).await?, admin.audit(&Page::default()).await?);
+/// admin.clean_up().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Admin {
     client: IntentClient,

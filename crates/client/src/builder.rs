@@ -1,6 +1,11 @@
 //! How a client is made.
 
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use crate::{
     client::IntentClient,
@@ -26,6 +31,7 @@ const USER_AGENT: &str = concat!("intent-bus-client/", env!("CARGO_PKG_VERSION")
 ///     .timeout(Duration::from_secs(10))
 ///     .connect_timeout(Duration::from_secs(3))
 ///     .user_agent("thumbnails/1.0")
+///     .largest_answer(8 << 20)
 ///     .retry(RetryPolicy::default().attempts(3))
 ///     .build()?;
 /// # let _ = bus;
@@ -79,6 +85,12 @@ impl ClientBuilder {
     }
 
     /// A file that holds the key. It must be a file of this user's own and no symbolic link; that others can read it is warned of.
+    ///
+    /// ```no_run
+    /// let builder = intent_bus_client::IntentClient::builder().base_url("https://bus.example");
+    /// let bus = builder.key_file("/run/secrets/bus-key").build()?;
+    /// # Ok::<(), intent_bus_client::Error>(())
+    /// ```
     pub fn key_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.key_file = Some(path.into());
         self
@@ -123,6 +135,12 @@ impl ClientBuilder {
     /// The HTTP client underneath: proxies, authorities, pools. A builder and no client that is made already, since redirects
     /// are turned off on it: followed, they would take the key to wherever they lead. TLS is up to it, too; with reqwest's
     /// feature `rustls-no-provider`, as here, that takes a provider of cryptography installed for the process.
+    ///
+    /// ```no_run
+    /// let http = reqwest::Client::builder().no_proxy();
+    /// let bus = intent_bus_client::IntentClient::builder().base_url("http://bus:5000").http_client(http).build()?;
+    /// # Ok::<(), intent_bus_client::Error>(())
+    /// ```
     pub fn http_client(mut self, builder: reqwest::ClientBuilder) -> Self {
         self.http = Some(builder);
         self
@@ -153,7 +171,8 @@ impl ClientBuilder {
             .build()
             .map_err(|error| Error::config(format!("The HTTP client: {}", crate::error::chain(&error))))?;
         let signer = Signer::new(key.reveal())?;
-        let transport = Transport { http, url, signer, timeout: self.timeout, largest_answer: self.largest_answer };
+        let (timeout, largest_answer) = (self.timeout, self.largest_answer);
+        let transport = Transport { http, url, signer, timeout, largest_answer, claims_again: AtomicBool::new(false) };
         Ok(IntentClient::new(Arc::new(transport), self.retry, self.namespace))
     }
 

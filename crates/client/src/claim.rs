@@ -1,9 +1,10 @@
 //! Claiming, and what a claim brings: an intent and the lease on it.
 
-use std::{fmt, fmt::Write, future::IntoFuture, time::Duration};
+use std::{fmt, fmt::Write, future::IntoFuture, sync::atomic::Ordering, time::Duration};
 
 use bytes::Bytes;
 use http::Method;
+use intent_bus_protocol::headers;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
@@ -24,8 +25,11 @@ const LEASE: Duration = Duration::from_secs(60);
 /// ```no_run
 /// # async fn example(bus: intent_bus_client::IntentClient) -> intent_bus_client::Result<()> {
 /// if let Some(job) = bus.claim("greet").await? {
-///     println!("{} attempt {} for {:?}", job.id(), job.attempt(), job.lease());
-///     bus.fulfill(&job, "done").await?;
+///     println!("{} {} in {}, priority {}", job.id(), job.goal(), job.namespace(), job.priority());
+///     println!("attempt {}, leased for {:?}, trace {:?}", job.attempt(), job.lease(), job.traceparent());
+///     println!("meant for {:?}, who has {:?}", job.target_worker(), job.required_capability());
+///     let name: String = job.payload()?; // or as it is: job.payload_json()
+///     bus.fulfill(&job, &format!("hello, {name}")).await?;
 /// }
 /// # Ok(())
 /// # }
@@ -147,7 +151,8 @@ impl fmt::Debug for Claimed {
 /// # async fn example(bus: intent_bus_client::IntentClient) -> intent_bus_client::Result<()> {
 /// use std::time::Duration;
 ///
-/// let claim = bus.claim("resize").namespace("images").worker_id("pi-3").capabilities(["gpu", "fast"]);
+/// // `own()`: nobody else's public intents; `publisher(key)`: those of that key's tenant.
+/// let claim = bus.claim("resize").namespace("images").worker_id("pi-3").capabilities(["gpu", "fast"]).own();
 /// if let Some(job) = claim.wait(Duration::from_secs(20)).await? {
 ///     println!("{}", job.payload_json());
 /// }
@@ -210,6 +215,13 @@ impl Claim {
 
     /// Only what the tenant of this key has published: one's own, or with the root key anybody's. The key goes into the URL, and
     /// so into the logs of proxies.
+    ///
+    /// ```no_run
+    /// # async fn example(root: intent_bus_client::IntentClient, tenant: &str) -> intent_bus_client::Result<()> {
+    /// let of_this_tenant = root.claim("resize").publisher(tenant).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn publisher(mut self, key: impl Into<String>) -> Self {
         self.publisher = Some(Publisher(key.into()));
         self
@@ -226,16 +238,42 @@ impl Claim {
     ///
     /// # Errors
     /// [`Error::Auth`] or [`Error::Refused`] if the claim is not allowed, [`Error::Network`] if there was no answer.
+    ///
+    /// ```no_run
+    /// # async fn example(bus: intent_bus_client::IntentClient) -> intent_bus_client::Result<()> {
+    /// for job in bus.claim("greet").many(100).await? {
+    ///     bus.fulfill(&job, "done").await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn many(self, limit: u32) -> Result<Vec<Claimed>> {
         Ok(self.ask(Some(limit)).await?.claimed)
     }
 
     /// Sends it. Without a limit the answer is one intent by itself.
     pub(crate) async fn ask(&self, limit: Option<u32>) -> Result<Claims> {
-        let mut call = Call::new(Method::POST, self.target(limit), Bytes::new())?;
+        let id = self.client.transport.signer.nonce();
+        let mut call = self.call(limit, &id)?;
         call.wait = self.wait;
-        let answer = self.client.call(&call, Repeat::IfUndone).await?;
-        Claims::read(&answer)
+        // A bus that gives the same claims again says so in each of its answers.
+        let knows_ids = &self.client.transport.claims_again;
+        let repeat = if knows_ids.load(Ordering::Relaxed) { Repeat::Safely } else { Repeat::IfUndone };
+        let answer = self.client.call(&call, repeat).await?;
+        knows_ids.store(answer.headers.get(headers::CLAIM_REQUEST_ID).is_some(), Ordering::Relaxed);
+        let claims = Claims::read(&answer)?;
+        if !(claims.claimed.is_empty() && answer.unsure && self.wait.as_secs() > 0) {
+            return Ok(claims);
+        }
+        // The try that got lost may have waited as this one has, and been given what came.
+        let call = Self { wait: Duration::ZERO, ..self.clone() }.call(limit, &id)?;
+        Claims::read(&self.client.call(&call, Repeat::Safely).await?)
+    }
+
+    fn call(&self, limit: Option<u32>, id: &str) -> Result<Call> {
+        let mut call = Call::new(Method::POST, self.target(limit), Bytes::new())?;
+        call.header(headers::CLAIM_REQUEST_ID, id)?;
+        Ok(call)
     }
 
     fn target(&self, limit: Option<u32>) -> String {

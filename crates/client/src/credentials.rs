@@ -53,7 +53,7 @@ pub(crate) fn key(given: Option<&str>, file: Option<&Path>) -> Result<Key> {
     if let Some(key) = home_file().map(|path| read(&path)).transpose()?.flatten() {
         return Ok(key);
     }
-    Err(Error::config(format!("There is no API key. Give one to the builder, in {KEY_VARIABLE}, or in ~/{KEY_FILE}.")))
+    Err(Error::config(format!("There is no API key. None was given, and none is in {KEY_VARIABLE} or ~/{KEY_FILE}.")))
 }
 
 /// The address: the one that was given, else that of the environment.
@@ -61,7 +61,7 @@ pub(crate) fn base_url(given: Option<&str>) -> Result<reqwest::Url> {
     let text = match given {
         Some(given) => given.to_owned(),
         None => env::var(URL_VARIABLE).map_err(|_| {
-            Error::config(format!("There is no address of a bus. Give one to the builder or in {URL_VARIABLE}."))
+            Error::config(format!("There is no address of a bus. None was given, and none is in {URL_VARIABLE}."))
         })?,
     };
     parse_url(&text)
@@ -70,10 +70,11 @@ pub(crate) fn base_url(given: Option<&str>) -> Result<reqwest::Url> {
 fn parse_url(text: &str) -> Result<reqwest::Url> {
     // Without the text: somebody may have put a password into it.
     let wrong = |why: &str| Error::config(format!("The address of the bus {why}. It looks like https://bus.example."));
-    let url = reqwest::Url::parse(text.trim()).map_err(|error| wrong(&format!("cannot be read ({error})")))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(wrong("is neither http nor https"));
+    let scheme = text.trim().split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+    if !matches!(scheme.as_deref(), Some("http" | "https")) {
+        return Err(wrong("begins with neither https:// nor http://"));
     }
+    let url = reqwest::Url::parse(text.trim()).map_err(|error| wrong(&format!("cannot be read ({error})")))?;
     if url.host_str().is_none_or(str::is_empty) {
         return Err(wrong("has no host"));
     }

@@ -22,8 +22,9 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// match bus.publish("greet", &["Ada"]).await {
 ///     Ok(published) => println!("{}", published.id),
 ///     Err(Error::Auth(refusal)) => eprintln!("The key: {refusal}"),
-///     Err(error) if error.is_retryable() => eprintln!("Later, perhaps: {error}"),
-///     Err(error) => eprintln!("{error}, request {:?}", error.request_id()),
+///     Err(error) if error.is_retryable() => eprintln!("In {:?}, perhaps: {error}", error.retry_after()),
+///     // What the bus answered, if it did: `refusal()` has all of it.
+///     Err(error) => eprintln!("{:?} {:?}, request {:?}: {error}", error.status(), error.code(), error.request_id()),
 /// }
 /// # }
 /// ```
@@ -147,6 +148,7 @@ impl Error {
 ///     && let Some(refusal) = error.refusal()
 /// {
 ///     println!("{} {:?}: {}", refusal.status(), refusal.code(), refusal.message());
+///     println!("request {:?}, again after {:?}", refusal.request_id(), refusal.retry_after());
 /// }
 /// # }
 /// ```
@@ -221,7 +223,10 @@ impl fmt::Display for Refusal {
         if let Some(code) = &self.code {
             write!(f, " {code}")?;
         }
-        if self.message.is_empty() { Ok(()) } else { write!(f, ": {}", self.message) }
+        if !self.message.is_empty() {
+            write!(f, ": {}", self.message)?;
+        }
+        self.retry_after.map_or(Ok(()), |time| write!(f, " (try again in {} s)", time.as_secs_f64().ceil()))
     }
 }
 
@@ -232,7 +237,8 @@ impl fmt::Display for Refusal {
 /// use intent_bus_client::Error;
 ///
 /// if let Err(Error::Network(error)) = bus.get("depth").await {
-///     println!("{error}; was it sent? {}", !error.is_unsent());
+///     println!("{error}; sent: {}, too late: {}", !error.is_unsent(), error.is_timeout());
+///     println!("the log of the bus may have it as {}", error.request_id());
 /// }
 /// # }
 /// ```
@@ -344,5 +350,13 @@ mod tests {
             (error.status(), error.code(), error.request_id()),
             (Some(422), Some("idempotency_conflict"), Some("r-1"))
         );
+    }
+
+    #[test]
+    fn an_error_says_when_to_come_back() {
+        let mut refusal = Refusal::of(ErrorDetail { code: "rate_limited".to_owned(), message: "Too many.".to_owned() });
+        refusal.retry_after = Some(Duration::from_millis(11_200));
+        let error = refusal.into_error().to_string();
+        assert_eq!(error, "too much at once: 429 rate_limited: Too many. (try again in 12 s)");
     }
 }

@@ -29,7 +29,8 @@ pub(crate) type Pending<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
 ///     .max_attempts(2)
 ///     .backoff_base(Duration::from_secs(1))
 ///     .target_worker("pi-3")
-///     .required_capability("gpu");
+///     .required_capability("gpu")
+///     .public();
 /// # let _ = intent;
 /// ```
 #[derive(Debug)]
@@ -177,7 +178,8 @@ pub struct Published {
 /// ```no_run
 /// # async fn example(bus: intent_bus_client::IntentClient) -> intent_bus_client::Result<()> {
 /// let photo = serde_json::json!({"url": "https://example.org/cat.jpg"});
-/// bus.publish("resize", &photo).public().required_capability("gpu").await?;
+/// let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+/// bus.publish("resize", &photo).public().required_capability("gpu").idempotency_key("cat").traceparent(trace).await?;
 /// # Ok(())
 /// # }
 /// ```
@@ -247,7 +249,8 @@ pub type PublishOutcome = std::result::Result<Published, Refusal>;
 /// use intent_bus_client::NewIntent;
 ///
 /// let labels = (1..=3).map(|label| NewIntent::new("label", &label));
-/// bus.publish_many(labels).idempotency_key("labels-of-monday").await?;
+/// let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+/// bus.publish_many(labels).idempotency_key("labels-of-monday").traceparent(trace).await?;
 /// # Ok(())
 /// # }
 /// ```

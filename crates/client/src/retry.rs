@@ -13,7 +13,11 @@ use crate::error::Error;
 /// use std::time::Duration;
 /// use intent_bus_client::RetryPolicy;
 ///
-/// let policy = RetryPolicy::default().attempts(3).patience(Duration::from_secs(10));
+/// let policy = RetryPolicy::default()
+///     .attempts(3)
+///     .first_pause(Duration::from_millis(100))
+///     .longest_pause(Duration::from_secs(1))
+///     .patience(Duration::from_secs(10));
 /// # let _ = (policy, RetryPolicy::none());
 /// ```
 #[derive(Debug, Clone)]

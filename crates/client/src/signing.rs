@@ -156,6 +156,15 @@ impl Signer {
     }
 
     /// The same, sending the key alone: to measure what signatures cost.
+    ///
+    /// ```
+    /// use intent_bus_client::signing::{Signer, Target};
+    ///
+    /// let signer = Signer::new("tk_one")?.unsigned();
+    /// let request = signer.request(http::Method::GET, &Target::new("/get/depth".to_owned())?, "");
+    /// assert!(!request.headers().contains_key("x-signature"));
+    /// # Ok::<(), intent_bus_client::Error>(())
+    /// ```
     #[must_use]
     pub fn unsigned(mut self) -> Self {
         self.signs = false;

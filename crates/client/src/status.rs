@@ -122,7 +122,8 @@ pub struct IntentStatus {
 /// ```no_run
 /// # async fn example(bus: intent_bus_client::IntentClient) -> intent_bus_client::Result<()> {
 /// let result = bus.result("01a2046cc299778fa0253dd9c02d09ba").await?;
-/// println!("{:?}", result.json());
+/// println!("{}: {:?}, or {:?}", result.status.state, result.json(), result.error);
+/// let width: Option<u32> = result.value()?;
 /// # Ok(())
 /// # }
 /// ```

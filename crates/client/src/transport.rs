@@ -1,6 +1,6 @@
 //! One try of one request: signed, sent, answered. Redirects are not followed, and an answer is read up to a limit.
 
-use std::time::Duration;
+use std::{sync::atomic::AtomicBool, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -27,6 +27,8 @@ pub(crate) struct Transport {
     pub(crate) signer: Signer,
     pub(crate) timeout: Duration,
     pub(crate) largest_answer: usize,
+    /// The bus gives the same claims again to a request that comes again: it has said so.
+    pub(crate) claims_again: AtomicBool,
 }
 
 /// A request that can be sent as often as need be.
@@ -89,6 +91,8 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// An earlier try may have been done, too.
+    pub(crate) unsure: bool,
 }
 
 impl Answer {
@@ -117,7 +121,8 @@ impl Transport {
                         return Err(error.after_others(unsure));
                     }
                 }
-                done => return done.map_err(|error| error.after_others(unsure)),
+                Ok(answer) => return Ok(Answer { unsure, ..answer }),
+                Err(error) => return Err(error.after_others(unsure)),
             }
         }
     }
@@ -176,7 +181,7 @@ impl Transport {
             let limit = self.largest_answer;
             return Ok(Err(Error::protocol(format!("an answer of more than {limit} bytes, with status {status}"))));
         };
-        let answer = Answer { status: status.as_u16(), headers, body };
+        let answer = Answer { status: status.as_u16(), headers, body, unsure: false };
         Ok(if status.is_success() { Ok(answer) } else { Err(refusal(&answer).into_error()) })
     }
 

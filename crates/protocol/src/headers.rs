@@ -23,6 +23,10 @@ pub const WORKER_ID: &str = "x-worker-id";
 /// Claims: what the worker can do, separated by commas. Wins over `capabilities` in the query.
 pub const WORKER_CAPABILITIES: &str = "x-worker-capabilities";
 
+/// Claims: an id that the client makes for this request. Asked again with it, because the answer was lost, the bus gives the same
+/// claims again while their leases last. A bus that does so repeats the id in its answer.
+pub const CLAIM_REQUEST_ID: &str = "x-claim-request-id";
+
 /// Makes a repeated publish return the first answer instead of a second intent.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 

@@ -19,6 +19,9 @@ the program gets what stands in the values. */}}
 {{- $args = concat $args (list "--concurrency" (int64 $values.concurrency | toString)) -}}
 {{- $args = concat $args (list "--timeout" (printf "%ds" (int64 $values.timeoutSeconds))) -}}
 {{- $args = concat $args (list "--grace" (printf "%ds" (int64 $values.graceSeconds))) -}}
+{{- /* No run takes longer after SIGTERM, but telling its end may, while the bus is away: then the pod gives up by itself, and is
+not killed. */}}
+{{- $args = concat $args (list "--stop-timeout" (printf "%ds" (int64 $values.timeoutSeconds))) -}}
 {{- $args = concat $args (list "--max-output" (int64 $values.maxOutputBytes | toString)) -}}
 {{- if $values.verbose -}}
 {{- $args = append $args "--verbose" -}}

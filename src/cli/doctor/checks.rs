@@ -1,16 +1,15 @@
 //! What is looked at, in an order in which one thing stands on the other.
 
 use std::{
-    env,
     net::IpAddr,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use intent_bus_client::{Error, Health, IntentClient, RetryPolicy};
+use intent_bus_client::{Error, Health, IntentClient, NewIntent, RetryPolicy};
 
 use super::{Finding, network};
 use crate::cli::{
-    bus::Bus,
+    bus::{Bus, Operator},
     exit::{Exit, Failure},
 };
 
@@ -22,16 +21,22 @@ const SLOW: Duration = Duration::from_millis(500);
 const SKEW: (f64, f64) = (30.0, 300.0);
 /// What is needed of a key that nobody has: that it can be sent.
 const NO_KEY: &str = "doctor";
+/// What a key could be used for.
+const SCOPES: [&str; 4] = ["publish", "work", "read", "values"];
+/// A namespace that no bus takes: what is asked for in it is refused, and not done.
+const NOWHERE: &str = "not a namespace";
+/// The id of no intent.
+const NOBODY: &str = "00000000000000000000000000000000";
 
 /// Looks at everything that can be looked at.
-pub(super) async fn all(bus: &Bus) -> Result<Vec<Finding>, Failure> {
+pub(super) async fn all(bus: &Bus, operator: &Operator) -> Result<Vec<Finding>, Failure> {
     let key = bus.builder()?.retry(RetryPolicy::none()).build();
     let client = match &key {
         Ok(client) => client.clone(),
         // Without a key, or with one that cannot be used, the way to the bus can still be looked at.
         Err(_) => bus.builder()?.api_key(NO_KEY).retry(RetryPolicy::none()).build()?,
     };
-    let url = bus.url.as_deref().unwrap_or_default();
+    let url = &bus.url()?;
     let mut findings = Vec::new();
     let healths = match healths(&client).await {
         Ok(healths) => healths,
@@ -48,10 +53,28 @@ pub(super) async fn all(bus: &Bus) -> Result<Vec<Finding>, Failure> {
     let clock = clock(&healths);
     let off = clock.state == super::State::Bad;
     findings.push(clock);
-    findings.push(match key {
-        Ok(client) => accepted(&client, bus, off).await,
-        Err(error) => Finding::bad("key", Exit::Denied, error.to_string(), "Put the key into ~/.apikey, mode 600."),
-    });
+    match key {
+        Ok(client) => {
+            let key = accepted(&client, bus, off).await;
+            let known = key.state != super::State::Bad;
+            findings.push(key);
+            // A bus that does not say what it speaks might take for good what only asks whether it may be done.
+            if known && last.protocol.is_some() {
+                findings.extend(scopes(&client).await);
+            }
+        }
+        Err(error) => {
+            findings.push(Finding::bad(
+                "key",
+                Exit::Denied,
+                error.to_string(),
+                "Put the key into ~/.apikey, mode 600.",
+            ));
+        }
+    }
+    if operator.is_given() {
+        findings.push(operators(operator, bus).await);
+    }
     Ok(findings)
 }
 
@@ -172,7 +195,7 @@ fn clock(healths: &[Asked]) -> Finding {
 
 /// A signed request that changes nothing.
 async fn accepted(client: &IntentClient, bus: &Bus, clock_is_off: bool) -> Finding {
-    let whose = source(bus);
+    let whose = bus.key_source();
     // Nobody has such a value; that there is none is the answer of a bus that takes the key.
     let Err(error) = client.get("intent-bus-doctor").await else {
         return Finding::good("key", format!("that of {whose} is accepted, and its signature"));
@@ -200,10 +223,8 @@ async fn accepted(client: &IntentClient, bus: &Bus, clock_is_off: bool) -> Findi
         Some("https_required") => {
             Finding::bad("key", Exit::Denied, said, "Use the address of the bus that begins with https.")
         }
-        Some("forbidden") => {
-            let message = format!("that of {whose} is accepted, but does not do everything: {said}");
-            Finding::careful("key", message, "If publishing or working is refused, ask for a key with that scope.")
-        }
+        // A bus that knows this key, and does not let it see values.
+        Some("forbidden") => Finding::good("key", format!("that of {whose} is accepted, and its signature")),
         Some("rate_limited") => {
             let message = format!("that of {whose} is accepted, but its tenant asks too often just now");
             Finding::careful("key", message, "Fewer workers, or a higher limit by whoever runs the bus.")
@@ -212,12 +233,50 @@ async fn accepted(client: &IntentClient, bus: &Bus, clock_is_off: bool) -> Findi
     }
 }
 
-/// Where the key comes from.
-fn source(bus: &Bus) -> String {
-    match &bus.key_file {
-        Some(file) => file.display().to_string(),
-        None if env::var("INTENT_API_KEY").is_ok_and(|key| !key.is_empty()) => "INTENT_API_KEY".to_owned(),
-        None => "~/.apikey".to_owned(),
+/// What the key may be used for: no route tells, so for each there is a request that changes nothing whatever is answered.
+async fn scopes(client: &IntentClient) -> Option<Finding> {
+    let publish = NewIntent::new("intent-bus-doctor", &()).namespace(NOWHERE);
+    let tried = [
+        client.publish_many([publish]).await.err(),
+        client.claim("intent-bus-doctor").namespace(NOWHERE).await.err(),
+        client.status(NOBODY).await.err(),
+        client.get("intent-bus-doctor").await.err(),
+    ];
+    // What could not be asked is not known.
+    if tried.iter().flatten().any(Error::is_retryable) {
+        return None;
+    }
+    let lacks = |error: &Option<Error>| error.as_ref().and_then(Error::code) == Some("forbidden");
+    let (lacking, has): (Vec<_>, Vec<_>) = SCOPES.into_iter().zip(&tried).partition(|(_, error)| lacks(error));
+    let list =
+        |scopes: Vec<(&'static str, _)>| scopes.into_iter().map(|(scope, _)| scope).collect::<Vec<_>>().join(", ");
+    Some(Finding::good(
+        "scopes",
+        match (lacking.is_empty(), has.is_empty()) {
+            (true, _) => format!("{}: everything", list(has)),
+            (false, true) => format!("none of {}", list(lacking)),
+            (false, false) => format!("{}; not {}", list(has), list(lacking)),
+        },
+    ))
+}
+
+/// Whether the bus takes the token of operators.
+async fn operators(operator: &Operator, bus: &Bus) -> Finding {
+    let admin = match operator.admin(bus) {
+        Ok(admin) => admin,
+        Err(failure) => return Finding::bad("operators", Exit::Denied, failure.message(), "Set the token anew."),
+    };
+    match admin.pauses().await {
+        Ok(_) => Finding::good("operators", format!("their token of {} is accepted", operator.source())),
+        Err(error) if error.code() == Some("unauthorized") => Finding::bad(
+            "operators",
+            Exit::Denied,
+            operator.refused(),
+            "It is needed for `keys` and `dead` alone. Without them, unset it.",
+        ),
+        Err(error) => {
+            Finding::careful("operators", error.to_string(), "Try again; if it stays so, ask whoever runs the bus.")
+        }
     }
 }
 

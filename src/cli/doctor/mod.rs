@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{
-    bus::Bus,
+    bus::{Bus, Operator},
     exit::{Exit, Failure},
     output::{self, CAREFUL, GOOD, WRONG},
 };
@@ -18,6 +18,8 @@ use super::{
 /// What is looked at.
 #[derive(Args)]
 pub struct Arguments {
+    #[command(flatten)]
+    operator: Operator,
     #[command(flatten)]
     pub(super) bus: Bus,
 }
@@ -60,7 +62,7 @@ impl Finding {
 }
 
 pub(super) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
-    let findings = checks::all(&arguments.bus).await?;
+    let findings = checks::all(&arguments.bus, &arguments.operator).await?;
     // The first is the cause of those that follow, as a rule.
     let worst = findings.iter().find(|finding| finding.state == State::Bad);
     let exit = worst.map_or(Exit::Done, |finding| finding.exit);

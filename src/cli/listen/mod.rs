@@ -1,14 +1,19 @@
 //! `intent-bus listen`: turns a machine into a worker that runs a program for every intent.
 //!
 //! The client's worker claims, renews and finishes; here is what it runs. `job` takes one intent through a `program`, which
-//! stands behind a `guard`; `ledger` tells what comes of it.
+//! stands behind a `guard`; `ledger` tells what comes of it. `executable` looks for the program before there is work.
 
+mod executable;
 mod guard;
 mod job;
 mod ledger;
 mod program;
 
-use std::{ffi::OsString, sync::Arc, time::Duration};
+use std::{
+    ffi::{OsStr, OsString},
+    sync::Arc,
+    time::Duration,
+};
 
 use clap::{ArgGroup, Args};
 use intent_bus_client::{Job, RawValue, Worker};
@@ -19,7 +24,7 @@ use super::{
     bus::Bus,
     duration, exit,
     exit::{Exit, Failure},
-    output::{self, CAREFUL},
+    output::{self, CAREFUL, NAME},
 };
 
 /// What `--help` says besides the arguments: people copy from there.
@@ -106,13 +111,13 @@ pub(super) async fn run(mut arguments: Arguments) -> Result<Exit, Failure> {
         ));
     }
     let client = arguments.bus.client()?;
+    let words = words(&mut arguments);
+    executable::check(&words[0]).map_err(|why| Failure::usage(format!("--exec: {why}")))?;
+    if !arguments.bus.json {
+        greet(&arguments, &words[0])?;
+    }
     let task = Arc::new(Task {
-        program: Program {
-            words: words(&mut arguments),
-            time: arguments.timeout,
-            grace: arguments.grace,
-            output: arguments.max_output,
-        },
+        program: Program { words, time: arguments.timeout, grace: arguments.grace, output: arguments.max_output },
         private_only: by_shell,
         ledger: Ledger::new(arguments.bus.json, arguments.verbose),
     });
@@ -148,6 +153,16 @@ pub(super) async fn run(mut arguments: Arguments) -> Result<Exit, Failure> {
     worker.run().await?;
     let finite = arguments.once || arguments.drain;
     Ok(if finite && task.ledger.any_failed() { Exit::Dead } else { Exit::Done })
+}
+
+/// Says what is about to be done, for whoever wonders why nothing happens.
+fn greet(arguments: &Arguments, program: &OsStr) -> Result<(), Failure> {
+    let (url, key) = (arguments.bus.url()?, arguments.bus.key_source());
+    let (goals, namespace) = (arguments.goals.join(", "), arguments.namespace.as_deref().unwrap_or("default"));
+    let program = program.display();
+    let line = format!("{goals} in namespace {namespace} of {url}, with the key of {key}; each is run by {program}");
+    output::complain(format_args!("{NAME}listening:{NAME:#} {}", output::printable(&line)));
+    Ok(())
 }
 
 /// The command line of what is run.

@@ -62,6 +62,7 @@ fn event(event: Event) -> wire::TimelineEvent {
         worker_id: event.worker,
         tenant: event.tenant,
         error: event.error,
+        result: event.result.map(excerpt),
     }
 }
 

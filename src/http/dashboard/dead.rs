@@ -185,6 +185,19 @@ mod tests {
     }
 
     #[test]
+    fn it_says_how_long_it_takes_until_all_can_be_claimed() {
+        let page = |count: i64, takes| {
+            let frame = Frame::bare("Put dead letters back");
+            let candidates = Candidates { count, ..Candidates::default() };
+            let page = Preview { frame, asked: Asked::default(), limit: 5, per_second: 7, candidates, takes };
+            page.render().unwrap_or_default()
+        };
+        assert!(page(1, 0.1).contains("with all of its attempts anew. It can be claimed at once."));
+        assert!(page(7, 1.0).contains("They can be claimed at once."));
+        assert!(page(84, 12.0).contains("They can be claimed over the next 12 s, 7 more each second."));
+    }
+
+    #[test]
     fn a_look_that_has_found_nothing_yet_offers_to_go_on_where_it_ended() {
         let ended = Candidates { more: true, searched_until: Some(1_769_860_800.123_9), ..Candidates::default() };
         let page = preview(ended);

@@ -269,6 +269,7 @@ impl Detail {
             What::Due => "can be claimed",
             What::Fulfilled => "fulfilled",
             What::Dead => "dead",
+            What::TooLate => "reported too late, kept for you to see",
         }
     }
 }

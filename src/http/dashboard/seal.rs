@@ -5,7 +5,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::{Hmac, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 use uuid::Uuid;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::{
     config::Auth,
     domain::{
-        hash::{hash128, key_hash},
+        hash::{hash128, key_hash, keyed},
         ids::random_bytes,
     },
     error::{Error, Result},
@@ -60,7 +60,7 @@ impl Seal {
     #[must_use]
     pub fn new(auth: &Auth) -> Self {
         let hash = |secret: Option<&SecretString>| secret.map_or([0; 32], |secret| key_hash(secret.expose_secret()));
-        let mut made = keyed(key_hash(auth.root.expose_secret()));
+        let mut made = keyed(&key_hash(auth.root.expose_secret()));
         made.update(b"dashboard");
         made.update(&hash(auth.admin.as_ref()));
         made.update(&hash(auth.dashboard.as_ref()));
@@ -114,19 +114,12 @@ impl Seal {
     }
 
     fn mac(&self, what: &str, content: &[u8], made: u64) -> Hmac<Sha256> {
-        let mut mac = keyed(self.0);
+        let mut mac = keyed(&self.0);
         mac.update(what.as_bytes());
         mac.update(&made.to_be_bytes());
         mac.update(content);
         mac
     }
-}
-
-/// RFC 2104 fills a key up with zeros to the block's 64 bytes.
-fn keyed(key: [u8; 32]) -> Hmac<Sha256> {
-    let mut block = [0; 64];
-    block[..32].copy_from_slice(&key);
-    Hmac::new(&block.into())
 }
 
 fn now() -> u64 {

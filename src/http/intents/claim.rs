@@ -6,7 +6,11 @@ use actix_web::{
     HttpRequest, HttpResponse,
     http::header::{HeaderName, HeaderValue, RETRY_AFTER},
 };
-use intent_bus_protocol::{headers, limits, names::is_label, wire};
+use intent_bus_protocol::{
+    headers, limits,
+    names::{is_label, is_request_id},
+    wire,
+};
 use serde_json::value::RawValue;
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
@@ -62,23 +66,29 @@ pub async fn claim(state: Shared, http: HttpRequest, request: ClientRequest) -> 
     let publisher = query.get("publisher")?;
     let limit = whole(query.get("limit")?, "limit", limits::BATCH)?;
     let (wait, preferred) = wait(&http, &query)?;
-    let mut tokens = (0..limit.unwrap_or(1)).map(|_| Some(ClaimToken::generate())).collect::<Vec<_>>();
+    let request_id = request_id(&http)?;
+    let reach = Arc::new(Reach {
+        publisher: publisher_of(&state, &request.caller, publisher).await?,
+        public: publisher.is_none(),
+        namespace: namespace.as_str().to_owned(),
+        goal: goal.as_ref().map(|goal| goal.as_str().to_owned()),
+        worker,
+        capabilities,
+    });
+    let token = |number| match request_id {
+        Some(id) => ClaimToken::of_request(&state.token_key, request.caller.tenant, id, &reach, number),
+        None => ClaimToken::generate(),
+    };
+    let mut tokens = (0..limit.unwrap_or(1)).map(|number| Some(token(number))).collect::<Vec<_>>();
     let claim = Claim {
-        reach: Arc::new(Reach {
-            publisher: publisher_of(&state, &request.caller, publisher).await?,
-            public: publisher.is_none(),
-            namespace: namespace.as_str().to_owned(),
-            goal: goal.as_ref().map(|goal| goal.as_str().to_owned()),
-            worker,
-            capabilities,
-        }),
+        reach: Arc::clone(&reach),
         tenant: request.caller.tenant,
         tokens: tokens.iter().flatten().map(ClaimToken::hash).collect(),
+        retryable: request_id.is_some(),
         lease: f64::from(state.limits.claim_timeout),
         admission: request.admission,
         round: Uuid::new_v4(),
     };
-    let reach = Arc::clone(&claim.reach);
     if !wait.is_zero() {
         // Seen while it waits.
         state.store.workers.asked(request.caller.tenant, &reach, 0);
@@ -101,6 +111,10 @@ pub async fn claim(state: Shared, http: HttpRequest, request: ClientRequest) -> 
     };
     if !wait.is_zero() {
         answer.extensions_mut().insert(Waits);
+    }
+    if let Some(id) = request_id {
+        let name = HeaderName::from_static(headers::CLAIM_REQUEST_ID);
+        answer.headers_mut().insert(name, HeaderValue::from_str(id).map_err(Error::fault)?);
     }
     if preferred {
         let applied = format!("wait={}", wait.as_secs());
@@ -138,6 +152,15 @@ fn wait(http: &HttpRequest, query: &Query) -> Result<(Duration, bool)> {
     // A preference is no order: what is longer than may be is as long as may be.
     let most = u64::try_from(*limits::WAIT.end()).map_err(Error::fault)?;
     Ok((Duration::from_secs(preferred.unwrap_or(0).min(most)), preferred.is_some()))
+}
+
+/// The id of this request, by which it may come again.
+fn request_id(http: &HttpRequest) -> Result<Option<&str>> {
+    let Some(value) = http.headers().get(headers::CLAIM_REQUEST_ID) else { return Ok(None) };
+    let id = value.to_str().ok().filter(|id| is_request_id(id)).ok_or_else(|| {
+        Error::invalid("X-Claim-Request-ID has 1 to 128 letters, digits, dots, underscores, colons or hyphens.")
+    })?;
+    Ok(Some(id))
 }
 
 /// A whole number of the query.

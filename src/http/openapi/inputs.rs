@@ -49,6 +49,11 @@ pub(crate) struct ClaimHeaders {
         pattern = r"^[ \t]*[A-Za-z0-9_.:-]{0,64}[ \t]*(,[ \t]*[A-Za-z0-9_.:-]{0,64}[ \t]*){0,31}$"
     )]
     capabilities: Option<String>,
+    /// An id that you make for this request, a new one for each. If its answer was lost, ask again with the same id (and the same
+    /// goal, namespace, worker and capabilities): you get the same claims again while their leases last, instead of others. The
+    /// answer repeats it.
+    #[param(rename = "X-Claim-Request-ID", nullable = false, pattern = "^[A-Za-z0-9_.:-]{1,128}$")]
+    claim_request_id: Option<String>,
     /// `wait=20`: seconds to wait for an intent if there is none. The query's `wait` goes before it. What is more than 60
     /// counts as 60, what cannot be read as nothing.
     #[param(rename = "Prefer", nullable = false, example = "wait=20")]

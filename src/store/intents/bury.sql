@@ -23,12 +23,12 @@ WITH gone AS (
 INSERT INTO finished (
     id, finished_at, tenant_id, claimed_by, created_at, run_at, backoff_base, payload_day, state, priority,
     claim_attempts, max_attempts, has_retry_policy, public, namespace, goal, target_worker, required_capability,
-    worker_id, last_error, claimed_at, traceparent, past_attempts
+    worker_id, last_error, claimed_at, traceparent, past_attempts, claim_hash
 )
 SELECT
     id, clock_timestamp(), tenant_id, claimed_by, created_at, run_at, backoff_base, payload_day, 'dead', priority,
     claim_attempts, max_attempts, has_retry_policy, public_lane IS NOT NULL, namespace, goal, target_worker,
     required_capability, worker_id, coalesce(reason, last_error, 'The lease of the last attempt ended.'), claimed_at, traceparent,
-    past_attempts
+    past_attempts, CASE WHEN state = 'claimed' AND lease_until <= clock_timestamp() THEN claim_hash END
 FROM gone
 RETURNING id, namespace, goal, claim_attempts, worker_id

@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use futures_util::future::{BoxFuture, join_all, join3};
+use tokio_postgres::error::DbError;
 use uuid::Uuid;
 
 use super::work::{self, Ask, Found, Look};
@@ -30,6 +31,11 @@ const LOOKS: usize = 3;
 /// further look it is as many times more.
 const AHEAD: i64 = 32;
 
+/// Tries of a flight whose claims another replica has made meanwhile.
+const TRIES: usize = 3;
+/// The index that holds a request to one set of claims.
+const RETRYABLE_CLAIMS: &str = "intents_retryable_claims";
+
 /// For each so many claims that wait for the database, those who found nothing are asked to stay away a second longer.
 const CLAIMS_A_SECOND: usize = 500;
 /// Longest time for which they are.
@@ -48,6 +54,8 @@ pub struct Claim {
     pub tokens: Vec<Uuid>,
     /// Seconds.
     pub lease: f64,
+    /// The tokens are made of an id that the client gave to this request: asked again with it, it gets the claims that it has.
+    pub retryable: bool,
     /// New for each time that it is asked for, and the same when the answer to that was lost.
     pub round: Uuid,
 }
@@ -75,7 +83,8 @@ impl Store {
             // Let in with others, and looks into no lane.
             let reach = Arc::make_mut(&mut request.reach);
             (reach.publisher, reach.public) = (None, false);
-            if request.admission.is_free() {
+            // A request that comes again may hold what it claimed before the pause.
+            if request.admission.is_free() && !request.retryable {
                 self.flow.found_nothing();
                 return Ok(Vec::new());
             }
@@ -119,7 +128,8 @@ impl Coalesced for Claim {
     }
 
     fn once(&self) -> impl Iterator<Item = Uuid> {
-        self.admission.signed.map(|signed| signed.nonce).into_iter()
+        let retryable = if self.retryable { self.tokens.as_slice() } else { &[] };
+        self.admission.signed.map(|signed| signed.nonce).into_iter().chain(retryable.iter().copied())
     }
 
     fn attempt<'a>(
@@ -146,22 +156,26 @@ async fn give_back(store: &Store, request: &Claim, leases: &[Lease]) {
     if ids.is_empty() {
         return;
     }
-    if let Err(error) = store.release(&ids, &tokens).await {
-        tracing::warn!(?error, "claims that nobody waited for stay until their leases end");
-        return;
-    }
-    for lease in leases {
+    let released = match store.release(&ids, &tokens).await {
+        Ok(released) => released,
+        Err(error) => {
+            tracing::warn!(?error, "claims that nobody waited for stay until their leases end");
+            return;
+        }
+    };
+    for lease in leases.iter().filter(|lease| released.contains(&lease.claimed.id.0)) {
         let worker = request.reach.worker.as_deref();
         changed("given back", lease.claimed.id, Changed { worker, ..(&lease.claimed).into() });
     }
 }
 
 impl Store {
-    async fn release(&self, ids: &[Uuid], tokens: &[Uuid]) -> Result<()> {
+    /// Which of them were given back.
+    async fn release(&self, ids: &[Uuid], tokens: &[Uuid]) -> Result<Vec<Uuid>> {
         let client = self.client().await?;
         let statement = client.prepare_cached(statements::RELEASE).await?;
-        client.execute(&statement, &[&ids, &tokens]).await?;
-        Ok(())
+        let rows = client.query(&statement, &[&ids, &tokens]).await?;
+        rows.iter().map(|row| Ok(row.try_get("id")?)).collect()
     }
 }
 
@@ -174,17 +188,44 @@ struct Progress {
     failed: Option<Error>,
 }
 
+/// Claims. Of two tries of one request that run at once, on two replicas, one meets what the other has claimed: then nothing was
+/// done, and the next time around it is found.
 async fn claim(
     store: &Store,
     client: &Session,
     requests: &[&Claim],
     again: bool,
 ) -> std::result::Result<Vec<Result<Vec<Lease>>>, Failure> {
+    for _ in 1..TRIES {
+        match claim_once(store, client, requests, again).await {
+            Err(Failure::Refused(error)) if was_overtaken(&error) => {}
+            outcome => return outcome,
+        }
+    }
+    claim_once(store, client, requests, again).await
+}
+
+fn was_overtaken(error: &Error) -> bool {
+    let error = error.cause::<tokio_postgres::Error>().and_then(tokio_postgres::Error::as_db_error);
+    error.and_then(DbError::constraint) == Some(RETRYABLE_CLAIMS)
+}
+
+async fn claim_once(
+    store: &Store,
+    client: &Session,
+    requests: &[&Claim],
+    again: bool,
+) -> std::result::Result<Vec<Result<Vec<Lease>>>, Failure> {
     let mut progress: Vec<Progress> = requests.iter().map(|_| Progress::default()).collect();
+    let mut retried = work::retried(client, requests).await?;
     // By tenant: several looks are one transaction, and another replica's must lock the same rate windows in the same order.
     let mut kinds: BTreeMap<(i64, i64), Vec<Ask>> = BTreeMap::new();
     for (number, request) in requests.iter().enumerate() {
-        kinds.entry((request.tenant, request.turn())).or_default().push(Ask::first(number, request));
+        kinds.entry((request.tenant, request.turn())).or_default().push(Ask::first(
+            number,
+            request,
+            retried.contains_key(&number),
+        ));
     }
     let looks: Vec<Look> = kinds.into_values().map(|asks| Look { asks, aim: Aim::Anyone, ahead: AHEAD }).collect();
     let found = together(store, client, requests, &looks).await?;
@@ -215,12 +256,17 @@ async fn claim(
         later = next;
     }
     let mut answers = Vec::with_capacity(requests.len());
-    for (request, mut progress) in requests.iter().zip(progress) {
-        if again && progress.leases.is_empty() && progress.refused.is_some() {
+    for (number, (request, mut progress)) in requests.iter().zip(progress).enumerate() {
+        if let Some(leases) = retried.remove(&number) {
+            progress.leases = leases;
+        }
+        if again && progress.refused.is_some() {
             // By the lost first try, perhaps. What it has claimed is held by these tokens.
-            match work::lost(client, request).await {
-                Ok(leases) => progress.leases = leases,
-                Err(error) => progress.failed = Some(error.into_error()),
+            if progress.leases.is_empty() {
+                match work::lost(client, request).await {
+                    Ok(leases) => progress.leases = leases,
+                    Err(error) => progress.failed = Some(error.into_error()),
+                }
             }
             if !progress.leases.is_empty() || progress.refused == Some(Verdict::DoneBefore) {
                 progress.refused = None;

@@ -12,6 +12,7 @@
 -- $18 lanes, $19 priorities, $20 their low-water marks: nothing that is due stands at or before that moment
 -- $22 a number that only tries of this very statement share (NULL: there is one try)
 -- $23 goals that are paused
+-- $24 for each intent wanted (as $13): the claim is found again by this token's hash if its request is repeated
 -- $21 so many more than are wanted are looked at, should others hold what stands in front
 --
 -- First row: the verdicts, the database's clock, and whether others held some of what was in front (then there may be more).
@@ -37,8 +38,9 @@
 --   * clock_timestamp(), not now(): the transaction may have waited since it began.
 , wanted AS MATERIALIZED (
     SELECT array_agg(token ORDER BY item) AS tokens, array_agg(worker ORDER BY item) AS workers,
-           array_agg(item::integer ORDER BY item) AS items, count(*) AS count
-    FROM unnest($13::integer[], $14::uuid[], $15::text[]) WITH ORDINALITY AS each (request, token, worker, item)
+           array_agg(item::integer ORDER BY item) AS items, array_agg(retryable ORDER BY item) AS retryable, count(*) AS count
+    FROM unnest($13::integer[], $14::uuid[], $15::text[], $24::boolean[]) WITH ORDINALITY
+        AS each (request, token, worker, retryable, item)
     WHERE (SELECT verdicts FROM verdicts)[request] = 0
 ), pairs AS MATERIALIZED (
     SELECT own, lane, priority,
@@ -140,20 +142,23 @@
 ), handed_out AS MATERIALIZED (
     -- The first intent goes to the first who asked, and so on.
     SELECT each.*
-    FROM placed, wanted, unnest(ids, lanes, stood_at, tokens, workers, items)
-        AS each (id, lane, stood_at, token, worker, item)
+    FROM placed, wanted, unnest(ids, lanes, stood_at, tokens, workers, retryable, items)
+        AS each (id, lane, stood_at, token, worker, retryable, item)
     WHERE each.id IS NOT NULL
 ), claimed AS (
     UPDATE intents
     SET state = 'claimed',
         claim_attempts = claim_attempts + 1,
         claim_hash = handed_out.token,
+        claim_retryable = handed_out.retryable,
+        claim_repeated = false,
         claimed_by = ($1::bigint[])[1],
         worker_id = handed_out.worker,
         claimed_at = now,
         past_attempts = CASE WHEN state = 'open' THEN past_attempts ELSE coalesce(past_attempts, '[]') || jsonb_build_object(
             'attempt', claim_attempts, 'worker', worker_id, 'tenant', claimed_by,
-            'claimed_at', extract(epoch FROM claimed_at), 'ended_at', extract(epoch FROM lease_until), 'outcome', 'lapsed'
+            'claimed_at', extract(epoch FROM claimed_at), 'ended_at', extract(epoch FROM lease_until), 'outcome', 'lapsed',
+            'claim', claim_hash
         ) END,
         lease_until = now + make_interval(secs => $11::double precision),
         visible_at = CASE

@@ -6,6 +6,7 @@ use intent_bus_protocol::generation::Generation;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::late::{self, Late, Outcome};
 use crate::{
     domain::{
         ids::IntentId,
@@ -56,7 +57,16 @@ impl Store {
         });
         let answer = answer.await;
         self.count_answers("fail", claims.len(), &answer);
-        let failed = answer?;
+        let mut failed = answer?;
+        let too_late: Vec<Late<'_>> = claims
+            .iter()
+            .zip(&failed)
+            .filter(|(_, answer)| answer.is_err())
+            .map(|((claim, error), _)| Late { claim: *claim, outcome: Outcome::Failed(error) })
+            .collect();
+        if !too_late.is_empty() {
+            late::keep(&self.client().await?, &too_late, &mut failed).await;
+        }
         for ((claim, _), failed) in claims.iter().zip(&failed) {
             if let Ok(failed) = failed {
                 self.count_failed(claim.id, failed);

@@ -5,7 +5,10 @@ use futures_util::future::BoxFuture;
 use tokio_postgres::{Row, types::ToSql};
 use uuid::Uuid;
 
-use super::finish::{HeldClaim, Settled, claim_over};
+use super::{
+    finish::{HeldClaim, Settled, claim_over},
+    late::{self, Late, Outcome},
+};
 use crate::{
     domain::ids::IntentId,
     error::{Error, Result},
@@ -134,14 +137,20 @@ async fn answer_of(
     again: bool,
 ) -> Result<Vec<Result<Done>>> {
     let mut answers = Vec::with_capacity(done.len());
-    for ((claim, _), done) in request.claims.iter().zip(done) {
+    let mut too_late = Vec::new();
+    for ((claim, result), done) in request.claims.iter().zip(done) {
         // The lost first try had the intent in its hands if it has ended by the same tenant's claim.
         let done = match done {
             None if again && has_ended(client, *claim).await? => Some(Done(None)),
             done => done,
         };
+        if done.is_none() && verdict == Verdict::LetIn {
+            let result = result.as_ref().map(|(bytes, kind)| (bytes.as_ref(), *kind));
+            too_late.push(Late { claim: *claim, outcome: Outcome::Fulfilled(result) });
+        }
         answers.push(done.ok_or_else(claim_over));
     }
+    late::keep(client, &too_late, &mut answers).await;
     if verdict == Verdict::LetIn || (again && verdict == Verdict::Replayed && answers.iter().any(Result::is_ok)) {
         return Ok(answers);
     }

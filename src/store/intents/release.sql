@@ -1,4 +1,5 @@
--- Undoes claims whose answer nobody was there to take: open again, due now, the attempt not counted.
+-- Undoes claims whose answer nobody was there to take: open again, due now, the attempt not counted. But not if another try of the same
+-- request was given them.
 --
 -- $1 ids  $2 hashes of the claim tokens, for each
 -- Index: primary key of intents. They go to the end of those that are due, never back to where they stood (the low-water
@@ -10,3 +11,5 @@ SET state = 'open', claim_hash = NULL, lease_until = NULL, claimed_by = NULL, wo
     visible_at = clock_timestamp()
 FROM unnest($1::uuid[], $2::uuid[]) AS unheard (id, token)
 WHERE intents.id = unheard.id AND intents.state = 'claimed' AND intents.claim_hash = unheard.token
+  AND NOT claim_repeated
+RETURNING intents.id

@@ -36,7 +36,7 @@ SELECT
     CASE WHEN claimed_at IS NULL THEN past_attempts ELSE jsonb_path_query_array(
         coalesce(past_attempts, '[]') || jsonb_build_object(
             'attempt', claim_attempts, 'worker', worker_id, 'tenant', claimed_by, 'claimed_at', extract(epoch FROM claimed_at),
-            'ended_at', extract(epoch FROM finished_at), 'outcome', 'failed', 'error', last_error
+            'ended_at', extract(epoch FROM finished_at), 'outcome', 'failed', 'error', last_error, 'claim', claim_hash
         ), '$[last - 19 to last]') END
 FROM gone, clock
 RETURNING id

@@ -45,8 +45,10 @@ pub(super) struct Ask {
 }
 
 impl Ask {
-    pub(super) fn first(request: usize, claim: &Claim) -> Self {
-        Self { request, tokens: (0..claim.tokens.len()).collect(), admitted: false }
+    /// `served`: it has its claims already, and is only to be let in.
+    pub(super) fn first(request: usize, claim: &Claim, served: bool) -> Self {
+        let wanted = if served { 0 } else { claim.tokens.len() };
+        Self { request, tokens: (0..wanted).collect(), admitted: false }
     }
 }
 
@@ -99,6 +101,7 @@ pub(super) async fn look(
     let tokens: Vec<Uuid> = wanted().map(|(_, ask, token)| requests[ask.request].tokens[token]).collect();
     let workers: Vec<Option<&str>> =
         wanted().map(|(_, ask, _)| requests[ask.request].reach.worker.as_deref()).collect();
+    let retryable: Vec<bool> = wanted().map(|(_, ask, _)| requests[ask.request].retryable).collect();
     let (aimed, aimed_lanes) = aimed_lanes(requests, look);
     // Later looks are not tried again.
     let first_look = look.aim == Aim::Anyone && look.asks.iter().all(|ask| !ask.admitted);
@@ -127,6 +130,7 @@ pub(super) async fn look(
         &look.ahead,
         &gate,
         &paused,
+        &retryable,
     ]);
     let (one_goal, limits) = (reach.goal.is_some(), admissions.are_limited());
     let began = Instant::now();
@@ -174,7 +178,8 @@ fn aimed_lanes(requests: &[&Claim], look: &Look) -> (Vec<i32>, Vec<i64>) {
     }
     let lanes = |reach: &Reach| [reach.own_lanes(Aim::Worker), reach.public_lanes(Aim::Worker)].concat();
     (1..)
-        .zip(look.asks.iter().filter(|ask| !ask.admitted))
+        .zip(&look.asks)
+        .filter(|(_, ask)| !ask.admitted && !ask.tokens.is_empty())
         .flat_map(|(number, ask)| lanes(&requests[ask.request].reach).into_iter().map(move |lane| (number, lane)))
         .unzip()
 }
@@ -236,6 +241,32 @@ pub(super) async fn find_payloads(client: &Session, leases: &mut [Lease]) -> Res
         }
     }
     Ok(())
+}
+
+/// What earlier tries of these requests have claimed, by the number of the request.
+pub(super) async fn retried(
+    client: &Session,
+    requests: &[&Claim],
+) -> std::result::Result<HashMap<usize, Vec<Lease>>, Failure> {
+    let asked: HashMap<Uuid, (usize, usize)> = requests
+        .iter()
+        .enumerate()
+        .filter(|(_, request)| request.retryable)
+        .flat_map(|(number, request)| (0..).zip(&request.tokens).map(move |(token, hash)| (*hash, (number, token))))
+        .collect();
+    let mut found: HashMap<usize, Vec<Lease>> = HashMap::new();
+    if asked.is_empty() {
+        return Ok(found);
+    }
+    let hashes: Vec<Uuid> = asked.keys().copied().collect();
+    let statement = client.prepare_cached(statements::FIND_RETRIED).await?;
+    for row in client.query(&statement, &[&hashes]).await? {
+        let hash: Uuid = row.try_get("claim_hash").map_err(Error::fault)?;
+        if let Some(&(number, token)) = asked.get(&hash) {
+            found.entry(number).or_default().push(Lease { token, claimed: read_claimed(&row).map_err(Error::fault)? });
+        }
+    }
+    Ok(found)
 }
 
 /// The claims of a request whose answer was lost.

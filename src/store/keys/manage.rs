@@ -95,6 +95,17 @@ pub struct ListedKey {
     pub open_intents: i64,
 }
 
+impl ListedKey {
+    /// When it ends or has ended, by itself or since it was revoked. None: never.
+    #[must_use]
+    pub fn ends_at(&self) -> Option<f64> {
+        match (self.revoked_at, self.expires_at) {
+            (Some(revoked), Some(expires)) => Some(revoked.min(expires)),
+            (revoked, expires) => revoked.or(expires),
+        }
+    }
+}
+
 /// A page of keys.
 #[derive(Debug, Default)]
 pub struct KeyPage {

@@ -72,6 +72,14 @@ pub struct Event {
     pub tenant: Option<i64>,
     /// What it said.
     pub error: Option<String>,
+    /// What it brought, where that came too late to count.
+    pub result: Option<Excerpt>,
+}
+
+impl Event {
+    fn at(at: f64, what: What) -> Self {
+        Self { at, what, attempt: None, worker: None, tenant: None, error: None, result: None }
+    }
 }
 
 /// A kind of event.
@@ -93,6 +101,8 @@ pub enum What {
     Fulfilled,
     /// It died.
     Dead,
+    /// The worker reported a result or a failure when the claim was another's, or the intent had ended.
+    TooLate,
 }
 
 impl What {
@@ -108,6 +118,7 @@ impl What {
             Self::Due => "due",
             Self::Fulfilled => "fulfilled",
             Self::Dead => "dead",
+            Self::TooLate => "too_late",
         }
     }
 }
@@ -159,7 +170,7 @@ impl Store {
                 payload: payload(tx, &seen).await?,
                 result: result.map(|result: Vec<u8>| excerpt(&result, result.len())),
                 result_type,
-                timeline: timeline(&seen, &record),
+                timeline: timeline(&seen, &record, late(tx, seen.id).await?),
                 owner: record.owner,
                 traceparent: record.traceparent,
                 why,
@@ -214,6 +225,25 @@ async fn payload(tx: &Tx<'_>, seen: &Seen) -> Result<Option<Excerpt>> {
     .transpose()
 }
 
+/// What was reported of claims after they had been lost.
+async fn late(tx: &Tx<'_>, id: IntentId) -> Result<Vec<Event>> {
+    let statement = tx.prepare_cached(statements::LATE).await?;
+    let shown = i32::try_from(SHOWN).map_err(Error::fault)?;
+    let rows = tx.query(&statement, &[&id.0, &shown]).await?;
+    let read = |row: &Row| {
+        let beginning: Option<Vec<u8>> = row.try_get("beginning")?;
+        let bytes: Option<i64> = row.try_get("bytes")?;
+        let bytes = bytes.and_then(|bytes| usize::try_from(bytes).ok());
+        Ok(Event {
+            attempt: Some(row.try_get("attempt")?),
+            error: row.try_get("error")?,
+            result: beginning.zip(bytes).map(|(beginning, bytes)| excerpt(&beginning, bytes)),
+            ..Event::at(row.try_get("at")?, What::TooLate)
+        })
+    };
+    rows.iter().map(read).collect()
+}
+
 /// What is shown of a text of so many bytes, of which this is the beginning.
 fn excerpt(beginning: &[u8], bytes: usize) -> Excerpt {
     let mut shown = &beginning[..beginning.len().min(SHOWN)];
@@ -231,9 +261,10 @@ fn excerpt(beginning: &[u8], bytes: usize) -> Excerpt {
 }
 
 /// What has happened, the oldest first, and what is to come.
-fn timeline(seen: &Seen, record: &Record) -> Vec<Event> {
-    let event = |at, what| Event { at, what, attempt: None, worker: None, tenant: None, error: None };
-    let mut events = vec![event(seen.created_at, What::Published)];
+fn timeline(seen: &Seen, record: &Record, late: Vec<Event>) -> Vec<Event> {
+    let event = Event::at;
+    let mut events = late;
+    events.push(event(seen.created_at, What::Published));
     for past in &record.past {
         let of_attempt = |at, what| Event {
             attempt: Some(past.attempt),

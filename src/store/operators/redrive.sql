@@ -60,7 +60,7 @@ WITH asked AS MATERIALIZED (
             coalesce(past_attempts, '[]') || jsonb_build_object(
                 'attempt', claim_attempts, 'worker', worker_id, 'tenant', claimed_by,
                 'claimed_at', extract(epoch FROM claimed_at), 'ended_at', extract(epoch FROM finished_at),
-                'outcome', 'failed', 'error', last_error
+                'outcome', 'failed', 'error', last_error, 'claim', claim_hash
             ), '$[last - 19 to last]') END
     FROM gone, clock
     RETURNING id, visible_at

@@ -14,7 +14,7 @@ WITH clock AS MATERIALIZED (
     FROM intents
     WHERE id = $1
 ), recent AS MATERIALIZED (
-    SELECT tenant_id, namespace, worker_id, goals, capabilities
+    SELECT tenant_id, namespace, worker_id, goals, asked_at, capabilities
     FROM workers
     WHERE seen_at > (SELECT now FROM clock) - interval '5 minutes'
     ORDER BY seen_at DESC
@@ -22,10 +22,13 @@ WITH clock AS MATERIALIZED (
 ), asking AS MATERIALIZED (
     -- Those who may claim it, by whom they are and where they ask.
     SELECT recent.tenant_id,
-           (goals IS NULL OR intent.goal = ANY (goals))
+           -- At its last sign of life, or in the last five minutes.
+           (goals IS NULL OR intent.goal = ANY (goals) OR coalesce(greatest(
+               (asked_at ->> intent.goal)::double precision, (asked_at ->> '')::double precision
+           ) > extract(epoch FROM now) - 300, false))
                AND (required_capability IS NULL OR required_capability = ANY (capabilities)) AS asks,
            required_capability = ANY (capabilities) AS capable
-    FROM intent, recent
+    FROM clock, intent, recent
     WHERE recent.namespace = intent.namespace AND (recent.tenant_id = intent.tenant_id OR intent.public)
       AND (target_worker IS NULL OR worker_id = target_worker)
 ), claimers AS MATERIALIZED (

@@ -19,7 +19,7 @@ pub struct Worker {
     pub namespace: String,
     /// Its name; empty for those that have none.
     pub worker_id: String,
-    /// What it asked for last. None: anything.
+    /// What it asked for last, and in the last 5 minutes. None: anything.
     pub goals: Option<Vec<String>>,
     /// What it can do.
     pub capabilities: Vec<String>,

@@ -6,7 +6,7 @@
 mod limits;
 mod writer;
 
-use std::sync::Arc;
+use std::{ffi::OsStr, io::IsTerminal, sync::Arc};
 
 use tracing::Level;
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
@@ -35,7 +35,8 @@ pub fn init(filter: &str, pretty: bool) -> Log {
     let lines = tracing_subscriber::fmt::layer().with_writer(writer.clone());
     // It fails when a subscriber is set already, as in tests that run several servers in one process.
     let done = if pretty {
-        registry.with(lines.compact()).try_init()
+        let colours = colours(std::io::stdout().is_terminal(), std::env::var_os("NO_COLOR").as_deref());
+        registry.with(lines.compact().with_ansi(colours)).try_init()
     } else {
         registry.with(lines.json().flatten_event(true)).try_init()
     };
@@ -46,6 +47,11 @@ pub fn init(filter: &str, pretty: bool) -> Log {
     limits.exempt_requests(tracing::enabled!(target: REQUESTS, Level::DEBUG));
     limits::report_from_a_thread(&limits);
     Log(Some((limits, writer)))
+}
+
+/// Whether lines are coloured: for a person at a terminal who has not forbidden it. `no_color`: as <https://no-color.org> says.
+fn colours(is_terminal: bool, no_color: Option<&OsStr>) -> bool {
+    is_terminal && no_color.is_none_or(OsStr::is_empty)
 }
 
 impl Drop for Log {
@@ -67,4 +73,17 @@ pub fn suppressed() -> u64 {
 #[must_use]
 pub fn lost() -> u64 {
     writer::lost()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_terminal_gets_colours_and_only_where_they_are_not_forbidden() {
+        assert!(colours(true, None));
+        assert!(colours(true, Some(OsStr::new(""))));
+        assert!(!colours(true, Some(OsStr::new("1"))));
+        assert!(!colours(false, None));
+    }
 }

@@ -97,6 +97,27 @@ async fn it_says_that_nobody_asks_for_it_until_somebody_does() {
 }
 
 #[tokio::test]
+async fn a_worker_that_takes_turns_between_goals_asks_for_each_of_them() {
+    let app = TestApp::spawn().await;
+    let alice = app.tenant("alice").await;
+    let id = alice.published(intent("greet")).await;
+    worker(&app, "alice", "pi", Some(vec!["other"]), vec![], 1.0).await;
+    assert_eq!(codes(&app, &id).await, ["nobody_asks"]);
+    for (goal, ago, expected) in
+        [("greet", 290.0, "ready"), ("", 290.0, "ready"), ("greet", 310.0, "nobody_asks"), ("", 310.0, "nobody_asks")]
+    {
+        app.db
+            .execute(
+                "UPDATE workers SET asked_at =
+                     jsonb_build_object('other', 0, $1::text, floor(extract(epoch FROM clock_timestamp()) - $2::float8))",
+                &[&goal, &ago],
+            )
+            .await;
+        assert_eq!(codes(&app, &id).await, [expected], "{goal:?} {ago} s ago");
+    }
+}
+
+#[tokio::test]
 async fn it_says_which_worker_or_capability_is_missing() {
     let app = TestApp::spawn().await;
     let alice = app.tenant("alice").await;

@@ -1,13 +1,14 @@
 //! `doctor`: it finds what is wrong, and names it.
 
 use serde_json::Value;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
-};
+use tokio::net::TcpListener;
 
-use super::{Cli, Ran};
-use crate::support::{TestApp, app::ROOT, client::unix_now};
+use super::{Cli, Ran, answering, http};
+use crate::support::{
+    TestApp,
+    app::{ADMIN, ROOT},
+    client::unix_now,
+};
 
 #[track_caller]
 fn finding<'a>(told: &'a Value, name: &str) -> &'a Value {
@@ -25,37 +26,16 @@ fn bad(ran: &Ran, status: i32, name: &str, words: &str) {
     assert!(found["advice"].is_string(), "{found}");
 }
 
-/// Something that answers every request like this: status line, headers and body.
-async fn answering(answer: impl Fn(&str) -> String + Send + 'static) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let url = format!("http://{}", listener.local_addr().expect("an address"));
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let mut head = vec![0; 8192];
-            let read = stream.read(&mut head).await.unwrap_or(0);
-            let answer = answer(&String::from_utf8_lossy(&head[..read]));
-            let _ = stream.write_all(answer.as_bytes()).await;
-        }
-    });
-    url
-}
-
-fn http(status: &str, body: &str) -> String {
-    format!(
-        "HTTP/1.1 {status}\r\ncontent-length: {}\r\nx-intent-version: 2.1\r\nconnection: close\r\n\r\n{body}",
-        body.len()
-    )
-}
-
 #[tokio::test]
 async fn where_all_is_well_it_says_so() {
     let app = TestApp::with(&[("BUS_REQUIRE_SIGNATURES", "true")]).await;
     let cli = Cli::of(&app);
     let told = cli.run(&["doctor", "--json"]).await.json(0);
     assert_eq!(told["ok"], true);
-    for name in ["connection", "encryption", "version", "latency", "clock", "key"] {
+    for name in ["connection", "encryption", "version", "latency", "clock", "key", "scopes"] {
         assert_eq!(finding(&told, name)["state"], "good", "{told}");
     }
+    assert_eq!(finding(&told, "scopes")["message"], "publish, work, read, values: everything");
     let shown = cli.run(&["doctor"]).await;
     assert!(shown.expect(0).contains("good  key"), "{}", shown.out);
 }
@@ -70,6 +50,35 @@ async fn a_wrong_or_missing_key_is_found() {
     cli.put("key", ROOT);
     let key = ["doctor", "--json", "--key-file", "key"];
     assert_eq!(cli.run(&key).await.json(0)["ok"], true);
+}
+
+#[tokio::test]
+async fn what_a_key_may_be_used_for_is_told_and_nothing_is_done_to_find_out() {
+    let app = TestApp::spawn().await;
+    for (scopes, told) in
+        [("publish,read", "publish, read; not work, values"), ("values", "values; not publish, work, read")]
+    {
+        let operator = Cli::of(&app);
+        let mut create = operator.command(&["keys", "create", scopes, "--scopes", scopes]);
+        let key = super::finish(create.env("INTENT_ADMIN_TOKEN", ADMIN).spawn().expect("the binary starts")).await;
+        let found = Cli::with_key(&app, key.expect(0)).run(&["doctor", "--json"]).await.json(0);
+        assert_eq!(finding(&found, "key")["state"], "good", "{found}");
+        assert_eq!(finding(&found, "scopes")["message"], told, "{found}");
+    }
+    assert_eq!(app.db.count("intents").await, 0);
+}
+
+#[tokio::test]
+async fn a_token_of_operators_is_looked_at_if_there_is_one() {
+    let app = TestApp::spawn().await;
+    let cli = Cli::of(&app);
+    assert!(!cli.run(&["doctor"]).await.expect(0).contains("operators"));
+    let mut doctor = cli.command(&["doctor", "--json"]);
+    let told = super::finish(doctor.env("INTENT_ADMIN_TOKEN", ADMIN).spawn().expect("the binary starts")).await.json(0);
+    assert_eq!(finding(&told, "operators")["state"], "good", "{told}");
+    cli.put("token", "not this one");
+    let wrong = cli.run(&["doctor", "--json", "--admin-token-file", "token"]).await;
+    bad(&wrong, 4, "operators", "token of token is refused: it is not the BUS_ADMIN_SECRET");
 }
 
 #[tokio::test]

@@ -1,11 +1,16 @@
 //! `listen`: what a program gets, what becomes of what it prints, and when it is not run at all.
 
-use std::{fs, os::unix::fs::PermissionsExt, process::Stdio};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    process::Stdio,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use super::{Cli, finish, signal, stop};
+use super::{Cli, answering, finish, http, said, signal, stop};
 use crate::support::{
     Client, TestApp,
     factory::{intent, intent_with},
@@ -142,12 +147,85 @@ async fn a_program_that_fails_says_why_and_is_tried_again() {
         (&status["status"], &status["last_error"]),
         (&json!("open"), &json!("exit status: 3: {\"n\":1}no such file"))
     );
-    app.db.make_due(&id).await;
-    cli.run(&["listen", "g", "--once", "--exec", "no-such-program"]).await.expect(6);
-    let status = root.status(&id).await.expect(200);
-    assert_eq!(status["status"], "dead");
-    let error = status["last_error"].as_str().expect("an error");
-    assert_eq!(error, "exit status: 127: no-such-program: No such file or directory (os error 2)");
+}
+
+#[tokio::test]
+async fn a_worker_without_its_program_claims_nothing() {
+    let app = TestApp::spawn().await;
+    let (cli, root) = (Cli::of(&app), app.root());
+    root.published(intent("g")).await;
+    cli.put("greet", "#!/bin/sh\n");
+    fs::create_dir(cli.folder().join("folder")).expect("a folder");
+    for (program, why) in [
+        ("no-such-program", "--exec: there is no program no-such-program in PATH"),
+        ("./nowhere", "--exec: there is no ./nowhere"),
+        ("./greet", "--exec: ./greet is not executable. Make it so: chmod +x ./greet"),
+        ("./folder", "--exec: ./folder is a folder"),
+    ] {
+        let ran = cli.run(&["listen", "g", "--once", "--exec", program]).await;
+        ran.expect(2);
+        assert!(ran.complaint.contains(why), "{}", ran.complaint);
+    }
+    assert_eq!(app.db.count("intents WHERE claim_attempts > 0").await, 0);
+}
+
+#[tokio::test]
+async fn a_program_that_is_gone_by_then_fails_the_intent_and_says_so() {
+    let app = TestApp::spawn().await;
+    let (cli, root) = (Cli::of(&app), app.root());
+    let program = cli.folder().join("greet");
+    for once in [true, false] {
+        cli.put("greet", "#!/bin/sh\n");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("a file of ours");
+        let mut worker = cli.start(
+            &[["listen", "g"].as_slice(), if once { &["--once"] } else { &[] }, &["--exec", "./greet"]].concat(),
+        );
+        said(&mut worker, "listening:").await;
+        fs::remove_file(&program).expect("a file of ours");
+        let id = root.published(intent_with("g", json!({"max_attempts": 1}))).await;
+        if once {
+            finish(worker).await.expect(6);
+        } else {
+            said(&mut worker, &format!("{id} g failed")).await;
+            signal(&worker, Signal::TERM);
+            finish(worker).await.expect(0);
+        }
+        let status = root.status(&id).await.expect(200);
+        let error = json!("exit status: 127: ./greet: No such file or directory (os error 2)");
+        assert_eq!((&status["status"], &status["last_error"]), (&json!("dead"), &error));
+    }
+}
+
+#[tokio::test]
+async fn a_worker_says_what_it_is_about_to_do() {
+    let app = TestApp::spawn().await;
+    let cli = Cli::of(&app);
+    let arguments = ["listen", "a", "b", "--namespace", "images", "--drain", "--exec", "cat", "s3cr3t"];
+    let ran = cli.run(&arguments).await;
+    ran.expect(0);
+    let told = format!(
+        "listening: a, b in namespace images of {}, with the key of INTENT_API_KEY; each is run by cat\n",
+        cli.url
+    );
+    assert_eq!(ran.complaint, told);
+    // Whoever reads objects gets nothing else.
+    let ran = cli.run(&["listen", "a", "--drain", "--json", "--exec", "cat"]).await;
+    assert_eq!((ran.expect(0), ran.complaint.as_str()), ("", ""));
+}
+
+#[tokio::test]
+async fn the_end_of_an_outage_is_told_once() {
+    let claims = AtomicUsize::new(0);
+    let url = answering(move |_| match claims.fetch_add(1, Ordering::Relaxed) {
+        0..4 => http("503 Service Unavailable", "upstream"),
+        _ => http("204 No Content", ""),
+    })
+    .await;
+    let ran =
+        Cli::at(url, "tk_nobody").run(&["listen", "a", "b", "--concurrency", "2", "--drain", "--exec", "true"]).await;
+    ran.expect(0);
+    let told: Vec<&str> = ran.complaint.lines().filter(|line| line.contains("works again")).collect();
+    assert!(matches!(told[..], [line] if line.contains("after=")), "{}", ran.complaint);
 }
 
 #[tokio::test]

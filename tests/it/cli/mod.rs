@@ -19,7 +19,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{
-    io::{AsyncBufReadExt, BufReader},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::TcpListener,
     process::{Child, Command},
 };
 
@@ -124,8 +125,43 @@ fn signal(child: &Child, signal: Signal) {
 /// Tells a worker to stop, once. Two signals that come together would be heard as one, so this waits until it was heard.
 async fn stop(worker: &mut Child) {
     signal(worker, Signal::TERM);
+    said(worker, "told to stop").await;
+}
+
+/// Waits until a worker has said this on standard error, and gives the line.
+async fn said(worker: &mut Child, words: &str) -> String {
     let mut lines = BufReader::new(worker.stderr.as_mut().expect("what it says")).lines();
-    while !lines.next_line().await.expect("a line").expect("that it stops").contains("told to stop") {}
+    let line = async {
+        loop {
+            let line = lines.next_line().await.expect("a line").unwrap_or_else(|| panic!("it never says {words:?}"));
+            if line.contains(words) {
+                return line;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, line).await.unwrap_or_else(|_| panic!("it does not say {words:?}"))
+}
+
+/// Something that answers every request like this: status line, headers and body.
+async fn answering(answer: impl Fn(&str) -> String + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = vec![0; 8192];
+            let read = stream.read(&mut head).await.unwrap_or(0);
+            let answer = answer(&String::from_utf8_lossy(&head[..read]));
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    url
+}
+
+fn http(status: &str, body: &str) -> String {
+    format!(
+        "HTTP/1.1 {status}\r\ncontent-length: {}\r\nx-intent-version: 2.1\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 impl Ran {
@@ -134,6 +170,14 @@ impl Ran {
     fn expect(&self, status: i32) -> &str {
         assert_eq!(self.status, Some(status), "{}{}", self.out, self.complaint);
         self.out.strip_suffix('\n').unwrap_or(&self.out)
+    }
+
+    /// The object on standard error that says what went wrong.
+    #[track_caller]
+    fn error(&self) -> Value {
+        let told: Value =
+            serde_json::from_str(&self.complaint).unwrap_or_else(|error| panic!("{error}: {}", self.complaint));
+        told["error"].clone()
     }
 
     /// The same as JSON.

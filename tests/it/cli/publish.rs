@@ -42,6 +42,22 @@ async fn what_is_no_json_is_pointed_at_and_nothing_is_sent() {
     assert!(ran.complaint.contains("broken.json is no JSON: EOF while parsing a list at line 2"), "{}", ran.complaint);
     cli.run(&["publish", "g", "@nowhere.json"]).await.expect(2);
     cli.run(&["publish", "g", "{}", "--priority", "1001"]).await.expect(2);
+    let ran = cli.run(&["publish", "g", "{}", "--priority", "-5"]).await;
+    ran.expect(2);
+    assert!(ran.complaint.contains("-5 is not in 0..=1000"), "{}", ran.complaint);
+    assert!(!cli.run(&["publish"]).await.complaint.contains("--url"), "which need not be given");
+    for (bytes, words) in
+        [(b"".as_slice(), "is empty"), (b"\xef\xbb\xbf{}", "byte order mark"), (b"\xff\xfe{\0}\0", "is UTF-16")]
+    {
+        std::fs::write(cli.folder().join("payload.json"), bytes).expect("a file");
+        let ran = cli.run(&["publish", "g", "@payload.json"]).await;
+        ran.expect(2);
+        assert!(
+            ran.complaint.contains(&format!("payload.json {words}")) || ran.complaint.contains(words),
+            "{}",
+            ran.complaint
+        );
+    }
     assert_eq!(app.db.count("intents").await, 0);
 }
 
@@ -93,7 +109,28 @@ async fn whoever_waits_gets_the_result_or_how_it_ended() {
     let dead = cli.run(&["result", &id, "--wait"]).await;
     dead.expect(6);
     assert!(dead.complaint.contains("The intent is dead: no such \u{fffd}[2J file"), "{}", dead.complaint);
-    assert_eq!(cli.run(&["result", &id, "--json"]).await.json(6)["status"], "dead");
+    let told = cli.run(&["result", &id, "--json"]).await;
+    let whole = told.json(6);
+    assert_eq!((&whole["status"], &whole["error"]), (&json!("dead"), &json!("no such \u{1b}[2J file")));
+    assert_eq!(told.error()["code"], "dead");
+}
+
+#[tokio::test]
+async fn what_was_said_on_several_lines_is_shown_on_several_lines() {
+    let app = TestApp::spawn().await;
+    let (cli, root) = (Cli::of(&app), app.root());
+    let id = root.published(intent_with("g", json!({"max_attempts": 1}))).await;
+    let claim = root.claimed("g").await;
+    root.fail(&claim, "Traceback:\n  line 7\r\nKeyError").await.expect(200);
+    let shown = cli.run(&["status", &id]).await;
+    assert!(
+        shown.expect(0).ends_with("error        Traceback:\n               line 7\n             KeyError"),
+        "{}",
+        shown.out
+    );
+    let dead = cli.run(&["result", &id]).await;
+    dead.expect(6);
+    assert!(dead.complaint.ends_with("dead: Traceback:\n  line 7\nKeyError\n"), "{}", dead.complaint);
 }
 
 #[tokio::test]
@@ -118,8 +155,23 @@ async fn the_status_of_the_command_says_what_is_wrong() {
     cli.run(&["status", &nobody]).await.expect(5);
     let error = Cli::with_key(&app, "tk_nobody").run(&["status", &nobody, "--json"]).await;
     error.expect(4);
-    let error: serde_json::Value = serde_json::from_str(&error.complaint).expect("JSON");
-    assert_eq!(error["error"]["code"], "unauthorized");
+    assert_eq!(error.error()["code"], "unauthorized");
+    let error = cli.run(&["get", "nothing", "--json"]).await;
+    error.expect(5);
+    assert_eq!(error.error()["code"], "not_found");
+    let error = cli.run(&["publish", "", "--json"]).await;
+    error.expect(2);
+    assert_eq!(error.error()["code"], "invalid_goal");
+    for wrong in [
+        ["publish", "g", "--json", "--prioritty=5"].as_slice(),
+        &["publish", "g", "{", "--json"],
+        &["status", "--json"],
+    ] {
+        let error = cli.run(wrong).await;
+        error.expect(2);
+        assert_eq!(error.error()["code"], "usage");
+    }
+    assert!(error.error()["request_id"].is_string(), "{}", error.complaint);
     let nowhere = Cli::at("http://127.0.0.1:1".to_owned(), "tk_nobody");
     let lost = nowhere.command(&["doctor"]).spawn().expect("the binary starts");
     finish(lost).await.expect(3);
@@ -128,8 +180,17 @@ async fn the_status_of_the_command_says_what_is_wrong() {
     finish(no_key).await.expect(2);
     let no_bus = cli.command(&["status", &nobody]).env_remove("INTENT_BUS_URL").spawn().expect("the binary starts");
     assert!(finish(no_bus).await.complaint.contains("--url URL or INTENT_BUS_URL"));
+    for url in ["", " ", "bus.example", "localhost:5000"] {
+        let ran = Cli::at(url.to_owned(), "tk_nobody").run(&["status", &nobody]).await;
+        ran.expect(2);
+        assert!(ran.complaint.contains("--url") && ran.complaint.contains("INTENT_BUS_URL"), "{}", ran.complaint);
+    }
     let tenant = app.limited_tenant("hasty").await;
     let hasty = Cli::with_key(&app, tenant.api_key());
     hasty.run(&["publish", "g"]).await.expect(0);
-    hasty.run(&["publish", "g"]).await.expect(8);
+    let refused = hasty.run(&["publish", "g"]).await;
+    refused.expect(8);
+    assert!(refused.complaint.contains("Try again in ") && refused.complaint.contains(" s."), "{}", refused.complaint);
+    let refused = hasty.run(&["publish", "g", "--json"]).await;
+    assert!(refused.error()["retry_after"].as_f64().is_some_and(|seconds| seconds >= 1.0), "{}", refused.complaint);
 }

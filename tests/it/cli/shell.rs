@@ -45,6 +45,10 @@ async fn every_command_has_a_man_page_and_help_with_the_exit_statuses() {
     }
     assert!(cli.run(&["man"]).await.expect(0).contains(".SH SUBCOMMANDS"));
     cli.run(&["man", "nothing"]).await.expect(2);
+    // As a reader of manuals would ask for it, and as it is called.
+    let page = cli.run(&["man", "keys-create"]).await.expect(0).to_owned();
+    assert!(page.contains("intent\\-bus\\-keys\\-create") && page.contains("\\-\\-expires\\-in"), "{page}");
+    assert_eq!(cli.run(&["man", "keys", "create"]).await.expect(0), page);
     assert!(!cli.run(&["--help"]).await.expect(0).contains("guard"), "what is hidden stays hidden");
 }
 

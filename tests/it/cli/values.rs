@@ -1,10 +1,11 @@
 //! `get` and `set`, and what operators do: `keys` and `dead`.
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{fs, os::unix::fs::PermissionsExt, process::Stdio};
 
 use serde_json::json;
+use tokio::io::AsyncWriteExt;
 
-use super::{Cli, Ran};
+use super::{Cli, Ran, finish};
 use crate::support::{TestApp, app::ADMIN, factory::intent_with};
 
 #[tokio::test]
@@ -17,6 +18,15 @@ async fn a_value_that_is_set_can_be_got_for_a_while() {
     cli.run(&["set", "n", r#"{"a": 1.50}"#, "--raw"]).await.expect(0);
     assert_eq!(cli.run(&["get", "n"]).await.expect(0), r#"{"a":1.50}"#);
     cli.run(&["set", "n", "{", "--raw"]).await.expect(2);
+    cli.put("value", "two\nlines\n");
+    cli.run(&["set", "file", "@value"]).await.expect(0);
+    assert_eq!(cli.run(&["get", "file"]).await.out, "two\nlines\n");
+    let mut piped =
+        cli.command(&["set", "pipe", "-", "--raw"]).stdin(Stdio::piped()).spawn().expect("the binary starts");
+    piped.stdin.take().expect("its input").write_all(b"[1, 2]\n").await.expect("it reads");
+    finish(piped).await.expect(0);
+    assert_eq!(cli.run(&["get", "pipe"]).await.expect(0), "[1,2]");
+    cli.run(&["set", "file", "@nowhere"]).await.expect(2);
     let gone = cli.run(&["get", "nothing"]).await;
     gone.expect(5);
     assert!(gone.complaint.contains("no value under \"nothing\""), "{}", gone.complaint);
@@ -50,6 +60,16 @@ async fn operators_make_list_rotate_and_revoke_keys() {
     let none = Cli::of(&app).run(&["keys", "list"]).await;
     none.expect(4);
     assert!(none.complaint.contains("INTENT_ADMIN_TOKEN"), "{}", none.complaint);
+    cli.0.put("token", "not this one");
+    for command in [["keys", "list"], ["dead", "list"]] {
+        let wrong = cli.run(&command).await;
+        wrong.expect(4);
+        assert!(
+            wrong.complaint.contains("token of token is refused: it is not the BUS_ADMIN_SECRET"),
+            "{}",
+            wrong.complaint
+        );
+    }
 }
 
 #[tokio::test]
@@ -58,12 +78,14 @@ async fn operators_look_at_dead_letters_and_bring_them_back() {
     let (cli, root) = (operator(&app), app.root());
     let id = root.published(intent_with("g", json!({"max_attempts": 1}))).await;
     let claim = root.claimed("g").await;
-    root.fail(&claim, "no such file").await.expect(200);
+    root.fail(&claim, "no such\nfile").await.expect(200);
     let listed = cli.run(&["dead", "list", "--goal", "g"]).await;
     assert!(listed.expect(0).contains("1/1       default    g     no such file"), "{}", listed.out);
+    let shown = cli.run(&["dead", "show", &id]).await;
+    assert!(shown.expect(0).contains("reason     no such\n           file\n"), "{}", shown.out);
     assert_eq!(cli.run(&["dead", "list", "--json", "--goal", "other"]).await.json(0)["intents"], json!([]));
     assert!(cli.run(&["dead", "show", &id]).await.expect(0).contains("payload    {\"n\":1}"));
-    assert_eq!(cli.run(&["dead", "show", &id, "--json"]).await.json(0)["reason"], "no such file");
+    assert_eq!(cli.run(&["dead", "show", &id, "--json"]).await.json(0)["reason"], "no such\nfile");
     cli.run(&["dead", "retry", &id]).await.expect(0);
     assert_eq!(root.status(&id).await.expect(200)["status"], "open");
     cli.run(&["dead", "retry", &id]).await.expect(9);

@@ -3,6 +3,7 @@
 
 mod admin;
 mod flow;
+mod lost;
 mod outage;
 mod python;
 mod stopping;

@@ -257,3 +257,44 @@ async fn lists_go_on_page_by_page() {
     once.dedup();
     assert_eq!(once.len(), 120, "none twice, none left out");
 }
+
+#[tokio::test]
+async fn the_list_of_keys_says_when_each_ends() {
+    let app = TestApp::spawn().await;
+    let operator = browser(&app);
+    let ends = async || {
+        let page = operator.get("/admin/dashboard/keys").await;
+        let (_, cell) = page.text().split_once("class=\"when\" data-label=\"end").expect("the cell");
+        let (label, cell) = cell.split_once("\">").expect("its end");
+        (label.to_owned(), cell.split_once("</td>").expect("the end of it").0.to_owned())
+    };
+    app.admin().generate_key("alice").await.expect(201);
+    assert_eq!(ends().await, ("s".to_owned(), "<span class=\"quiet\">never</span>".to_owned()));
+    let set = async |sql: &str| app.db.batch(&format!("UPDATE api_keys SET {sql}")).await;
+    set("expires_at = '2100-01-02 03:04:05Z'").await;
+    let (label, cell) = ends().await;
+    assert!(label == "s" && cell.contains("2100-01-02"), "{label} {cell}");
+    set("revoked_at = '2020-01-02 03:04:05Z'").await;
+    let (label, cell) = ends().await;
+    assert!(label == "ed" && cell.contains("2020-01-02"), "{label} {cell}");
+}
+
+#[tokio::test]
+async fn the_audit_log_says_in_words_what_was_done_to_what() {
+    let app = TestApp::spawn().await;
+    let admin = app.admin();
+    let key = admin.generate_key("alice").await.expect(201)["id"].clone();
+    admin.post("/admin/pause", json!({"namespace": "east", "goal": "greet"})).await.expect(200);
+    admin.post("/admin/pause", json!({"namespace": "west"})).await.expect(200);
+    let id = app.root().published(intent_with("g", json!({}))).await;
+    admin.cancel(&id).await.expect(200);
+    let page = browser(&app).get("/admin/dashboard/audit").await;
+    for words in [
+        "goal greet in namespace east",
+        "namespace west, all goals",
+        &format!("href=\"/admin/dashboard/keys/{key}\">key {key}<"),
+        &format!("href=\"/admin/dashboard/intents/{id}\">intent {id}<"),
+    ] {
+        assert!(page.text().contains(words), "{words}: {}", page.text());
+    }
+}

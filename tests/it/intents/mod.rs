@@ -12,6 +12,7 @@ mod order;
 mod pauses;
 mod publish;
 mod result;
+mod retried;
 mod status;
 mod together;
 mod waiting;

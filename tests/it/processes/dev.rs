@@ -269,3 +269,35 @@ async fn a_second_bus_on_the_same_data_is_refused_in_words() {
     first.signal(Signal::INT);
     assert!(first.wait().success());
 }
+
+#[tokio::test]
+async fn what_the_runbook_needs_is_printed_too() {
+    let scratch = scratch();
+    let mut dev = Dev::start(scratch.path(), &["--ephemeral"]);
+    let client = Client::new(crate::support::http().build().expect("an HTTP client"), String::new());
+    let metrics = client.get(dev.exported("METRICS")).await;
+    assert!(metrics.text().contains("\nintent_bus_replicas "), "{}", metrics.text());
+    let exports: String = dev
+        .lines_to_paste()
+        .lines()
+        .filter(|line| line.contains("export "))
+        .fold(String::new(), |all, line| all + line + "\n");
+    let run = |commands: &str| {
+        let output = Command::new("bash")
+            .args(["-euc", &format!("{exports}\n{commands}")])
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("INTENT", env!("CARGO_BIN_EXE_intent-bus"))
+            .output()
+            .expect("bash");
+        assert!(output.status.success(), "{commands}: {output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    // As the runbook has them. psql is left out: not every machine with a Postgres has it.
+    let status = run("$INTENT migrate --status");
+    assert!(status.lines().count() > 5 && status.lines().all(|line| line.starts_with("applied")), "{status}");
+    run("$INTENT check $BUS");
+    run("curl -sS --fail \"$BUS/admin/dead\" -H \"X-Admin-Token: $INTENT_ADMIN_TOKEN\"");
+    dev.signal(Signal::INT);
+    assert!(dev.wait().success());
+}

@@ -1,4 +1,4 @@
-//! A replica that is told to stop loses no request.
+//! A replica that is told to stop loses no request, and is missed by nobody.
 
 use std::{
     net::SocketAddr,
@@ -14,7 +14,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use super::{
-    tell,
+    tell, until,
     wire::{Answer, Connection, request, signed},
     without_faults,
 };
@@ -296,4 +296,44 @@ async fn sigterm_under_load_loses_no_request_behind_a_load_balancer() {
 #[tokio::test]
 async fn sigint_under_load_loses_no_request_of_clients_that_heed_connection_close() {
     stop_under_load(Signal::INT, Leaving::WhenToldToClose).await;
+}
+
+/// Waits until so many replicas have given a sign of life.
+async fn alive(db: &TestDb, count: i64) {
+    until("the replicas' signs of life", PATIENCE, async || db.count("replicas").await == count).await;
+}
+
+#[tokio::test]
+async fn a_replica_that_is_stopped_signs_off_with_its_last_deeds_and_one_that_is_killed_is_missed() {
+    let db = TestDb::create().await;
+    let [mut stopped, mut killed] = [(); 2].map(|()| Replica::start(&db, &[("BUS_DRAIN_SECONDS", "0")]));
+    alive(&db, 2).await;
+    stopped.root().published(intent("last")).await;
+    stopped.terminate();
+    assert!(stopped.wait().success());
+    assert_eq!(db.count("replicas").await, 1);
+    let told = "SELECT coalesce(sum(published), 0)::bigint FROM activity WHERE goal = 'last'";
+    assert_eq!(db.value::<i64>(told, &[]).await, 1, "what it did after the sign of life before");
+    killed.kill();
+    assert_eq!(db.count("replicas").await, 1, "it had no time for that");
+    without_faults(&stopped);
+}
+
+#[tokio::test]
+async fn a_database_that_does_not_answer_holds_up_no_end() {
+    let db = TestDb::create().await;
+    let mut replica = Replica::start(&db, &[("BUS_DRAIN_SECONDS", "0")]);
+    alive(&db, 1).await;
+    let holder = db.session().await;
+    holder.batch_execute("BEGIN; LOCK TABLE replicas IN ACCESS EXCLUSIVE MODE").await.expect("the lock");
+    let told = Instant::now();
+    replica.terminate();
+    assert!(replica.wait().success());
+    // A statement waits for 5 s.
+    assert!(told.elapsed() < Duration::from_secs(4), "{:?}", told.elapsed());
+    let said =
+        |text: &str| replica.logs().iter().any(|line| line["message"].as_str().is_some_and(|said| said.contains(text)));
+    assert!(said("shown as gone") && said("stopped"), "{:#?}", replica.logs());
+    holder.batch_execute("ROLLBACK").await.expect("the end of the lock");
+    assert_eq!(db.count("replicas").await, 1);
 }

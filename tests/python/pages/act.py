@@ -73,7 +73,7 @@ def redrive(page: Page, bus: Bus, size: str, account: Account, folder) -> None:
     page.get_by_label("Due in each second").fill("2")
     page.get_by_role("button", name="Look again").click()
     said = page.locator("section[aria-labelledby=h-what]").inner_text()
-    assert "4 dead letters" in said and "2 due in each second" in said, said
+    assert "4 dead letters" in said and "2 more each second" in said, said
     assert all(bus.state(victim) == "dead" for victim in victims), "a look changes nothing"
     snap(page, account, "redrive-four", size, folder)
     page.get_by_role("button", name="Put 4 back").click()

@@ -23,6 +23,7 @@ def paths(it: dict) -> dict[str, str]:
         "intents-claimable": "/admin/dashboard/intents?state=claimable&namespace=default",
         "intents-none": "/admin/dashboard/intents?goal=no-such-goal&worker=nobody",
         "intents-hostile": f"/admin/dashboard/intents?goal={hostile}&worker={hostile}&error={hostile}&note={hostile}",
+        "intents-long": "/admin/dashboard/intents?error=fired",
         **{f"intent-{name}": path for name, path in detail.items()},
         "dead": "/admin/dashboard/dead",
         "dead-filtered": "/admin/dashboard/dead?goal=sync-crm&since=2020-01-01T00%3A00",

@@ -179,7 +179,7 @@ def commands_of_the_runbook_run(run: Run) -> Faults:
         "METRICS": replica.metrics,
         "PROMETHEUS": run.prometheus.url,
         "INTENT_API_KEY": ROOT_KEY,
-        "BUS_ADMIN_SECRET": ADMIN_TOKEN,
+        "INTENT_ADMIN_TOKEN": ADMIN_TOKEN,
         "DATABASE_URL": run.database,
         "PAGER": "cat",
     }

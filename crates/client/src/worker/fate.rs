@@ -40,6 +40,21 @@ impl Ended {
 }
 
 /// What became of a claim, as the bus sees it.
+///
+/// ```
+/// use intent_bus_client::{FailedAs, Fate};
+///
+/// /// Whether somebody has to look at it.
+/// fn is_bad(fate: &Fate) -> bool {
+///     match fate {
+///         Fate::Fulfilled | Fate::LeaseLost => false,
+///         Fate::Failed { becomes, .. } => *becomes == FailedAs::Dead,
+///         Fate::Untold(error) => !error.is_retryable(),
+///         _ => true,
+///     }
+/// }
+/// assert!(!is_bad(&Fate::LeaseLost));
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Fate {

@@ -20,7 +20,9 @@ use crate::{claim::Claimed, client::IntentClient, error::chain, finish::End};
 /// }
 ///
 /// async fn greet(job: Job<Name>) -> Result<String, Error> {
-///     println!("{} attempt {}", job.id(), job.attempt());
+///     println!("{} in {}: {}, attempt {}", job.goal(), job.namespace(), job.id(), job.attempt());
+///     println!("priority {}, trace {:?}", job.claimed().priority(), job.traceparent());
+///     job.client().publish("log", &job.payload.name).await?;
 ///     Ok(format!("hello, {}", job.payload.name))
 /// }
 ///
@@ -115,6 +117,7 @@ impl<T> Job<T> {
 /// async fn notify(job: Job<serde_json::Value>) -> Result<Outcome, std::io::Error> {
 ///     match job.payload["message"].as_str() {
 ///         None => Ok(Outcome::reject("there is no message")),
+///         Some("") => Ok(Outcome::json(&["nobody", "nothing"])?),
 ///         Some(message) => Ok(Outcome::text(format!("told: {message}"))),
 ///     }
 /// }

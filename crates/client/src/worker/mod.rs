@@ -5,6 +5,7 @@ mod finisher;
 mod handler;
 mod idle;
 mod job;
+mod outage;
 mod poll;
 mod quota;
 mod signals;
@@ -24,6 +25,7 @@ use self::{
     finisher::{Batches, Finisher},
     handler::{Handle, Handler},
     idle::Idle,
+    outage::Outage,
     quota::{Quota, UNLIMITED},
     stage::{Stage, advance, follow_signals},
 };
@@ -66,6 +68,28 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 /// Worker::new(IntentClient::from_env()?).goal("double", double).run().await
 /// # }
 /// ```
+///
+/// With all that can be set besides:
+///
+/// ```no_run
+/// # async fn example(worker: intent_bus_client::Worker) -> intent_bus_client::Result<()> {
+/// use std::time::Duration;
+///
+/// worker
+///     .namespace("images")
+///     .worker_id("pi-3")
+///     .capabilities(["gpu"])
+///     .own_only() // or .publisher(key)
+///     .concurrency(8)
+///     .handler_timeout(Duration::from_secs(600))
+///     .cancel_grace(Duration::from_secs(5))
+///     .drain_timeout(Duration::from_secs(840))
+///     .poll_wait(Duration::from_secs(30))
+///     .poll_interval(Duration::from_secs(2))
+///     .run()
+///     .await
+/// # }
+/// ```
 #[must_use = "a worker does nothing until it runs"]
 pub struct Worker {
     client: IntentClient,
@@ -97,6 +121,7 @@ struct Shared {
     batches: Arc<Batches>,
     quota: Quota,
     idle: Idle,
+    outage: Outage,
     handler_timeout: Option<Duration>,
     cancel_grace: Duration,
     on_end: Option<Hook>,
@@ -191,6 +216,12 @@ impl Worker {
     }
 
     /// Only what the tenant of this key has published: see [`Claim::publisher`](crate::Claim::publisher).
+    ///
+    /// ```no_run
+    /// # async fn example(worker: intent_bus_client::Worker, tenant: &str) -> intent_bus_client::Result<()> {
+    /// worker.publisher(tenant).run().await
+    /// # }
+    /// ```
     pub fn publisher(mut self, key: impl Into<String>) -> Self {
         self.publisher = Some(key.into());
         self
@@ -229,6 +260,12 @@ impl Worker {
 
     /// Calls this with what became of each claim, once for each, when it is known. It runs in the worker's tasks: it must not
     /// block.
+    ///
+    /// ```no_run
+    /// # async fn example(worker: intent_bus_client::Worker) -> intent_bus_client::Result<()> {
+    /// worker.on_end(|ended| println!("{}: {:?}", ended.claimed().id(), ended.fate())).run().await
+    /// # }
+    /// ```
     pub fn on_end(mut self, hook: impl Fn(&Ended) + Send + Sync + 'static) -> Self {
         self.on_end = Some(Arc::new(hook));
         self
@@ -347,6 +384,7 @@ impl Worker {
             failed: finisher(),
             quota: Quota::new(self.at_most),
             idle: Idle::new(self.goals.len()),
+            outage: Outage::default(),
             handler_timeout: self.handler_timeout,
             cancel_grace: self.cancel_grace,
             on_end: self.on_end,

@@ -153,9 +153,10 @@ impl Poller {
     ) -> Result<Duration> {
         let claims = match answer {
             Ok(claims) => claims,
-            Err(error) => return self.fault(error),
+            Err(error) => return self.fault(error, began),
         };
         self.faults = 0;
+        self.shared.outage.is_over();
         if claims.claimed.is_empty() {
             return Ok(self.nothing(claims.retry_after, began));
         }
@@ -184,7 +185,7 @@ impl Poller {
         pause.mul_f64(0.8 + 0.4 * fastrand::f64())
     }
 
-    fn fault(&mut self, error: Error) -> Result<Duration> {
+    fn fault(&mut self, error: Error, began: Instant) -> Result<Duration> {
         self.faults += 1;
         self.busy = false;
         match error {
@@ -196,6 +197,7 @@ impl Poller {
             ref error if error.is_retryable() => {}
             error => return Err(error),
         }
+        self.shared.outage.goes_on(began);
         let pause = error.retry_after().unwrap_or_default().saturating_add(self.shared.client.retry.pause(self.faults));
         tracing::warn!(%error, ?pause, faults = self.faults, "claiming failed");
         Ok(pause)

@@ -88,6 +88,45 @@ async fn a_claim_whose_answer_was_lost_is_not_sent_again() {
     assert_eq!(error.request_id(), Some(id.as_str()), "the log of the bus can be asked");
 }
 
+/// Nothing to do, from a bus that gives the same claims again.
+fn nothing_again(seen: &crate::stub::Seen) -> Reply {
+    Reply::Answer(204, vec![("x-claim-request-id", seen.headers["x-claim-request-id"].clone())], String::new())
+}
+
+#[tokio::test]
+async fn a_claim_is_sent_again_by_its_id_to_a_bus_that_gives_the_same_claims_again() {
+    let stub = Stub::start(|seen| match seen.nth {
+        1 => Reply::Lost,
+        2 => refused(503, "database_busy"),
+        _ => nothing_again(seen),
+    })
+    .await;
+    let bus = stub.client();
+    assert!(bus.claim("greet").await.unwrap().is_none());
+    assert!(bus.claim("greet").await.unwrap().is_none());
+    let ids = headers(&stub, "x-claim-request-id");
+    assert!(ids.len() == 4 && ids[1] == ids[2] && ids[2] == ids[3] && ids[0] != ids[1], "{ids:?}");
+}
+
+#[tokio::test]
+async fn a_claim_that_waited_twice_for_nothing_asks_what_the_lost_try_was_given() {
+    let job = r#"{"id":"0a","goal":"greet","payload":{},"claim_token":"t","claim_attempts":1}"#;
+    let stub = Stub::start(move |seen| match seen.nth {
+        0 | 2 => nothing_again(seen),
+        1 => Reply::Lost,
+        _ => json(200, job),
+    })
+    .await;
+    let bus = stub.client();
+    let claim = || bus.claim("greet").wait(Duration::from_secs(1));
+    assert!(claim().await.unwrap().is_none());
+    assert_eq!(claim().await.unwrap().unwrap().id(), "0a");
+    let queries: Vec<String> = stub.seen().iter().map(|seen| seen.query.clone()).collect();
+    assert_eq!(queries, ["goal=greet&wait=1", "goal=greet&wait=1", "goal=greet&wait=1", "goal=greet"]);
+    let ids = headers(&stub, "x-claim-request-id");
+    assert!(ids[1] == ids[2] && ids[2] == ids[3], "{ids:?}");
+}
+
 #[tokio::test]
 async fn a_claim_that_a_busy_bus_may_have_made_is_not_sent_again() {
     let stub = Stub::start(|_| refused(503, "database_busy")).await;

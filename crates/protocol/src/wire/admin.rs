@@ -105,7 +105,8 @@ pub struct Excerpt {
 pub struct TimelineEvent {
     /// When, in unix seconds.
     pub at: f64,
-    /// `published`, `claimed`, `failed`, `lapsed` (the lease ended), `fulfilled`, `dead`; still to come: `lease_ends`, `due`.
+    /// `published`, `claimed`, `failed`, `lapsed` (the lease ended), `fulfilled`, `dead`, `too_late` (a worker reported on a claim that
+    /// it had lost; it changed nothing); still to come: `lease_ends`, `due`.
     pub event: String,
     /// Of which attempt, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -123,6 +124,10 @@ pub struct TimelineEvent {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub error: Option<String>,
+    /// What came too late.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub result: Option<Excerpt>,
 }
 
 /// One thing that stands in the way of a claim.

@@ -173,7 +173,7 @@ pub struct Worker {
     pub namespace: String,
     /// Its name; empty for all of a tenant that have none.
     pub worker_id: String,
-    /// What it asked for last; null: anything.
+    /// What it asked for last, and in the last 5 minutes; null: anything.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub goals: Option<Vec<String>>,
     /// What it can do.

@@ -22,6 +22,9 @@ def key_is_referred_to(items: list[dict]) -> Faults:
         yield "the chart makes a secret"
 
 
+NUMBERS = ("--concurrency", "--max-output", "--timeout", "--grace", "--stop-timeout")
+
+
 @rule_for("worker")
 def program_comes_last(items: list[dict]) -> Faults:
     """`listen`, goals, options, and after `--exec` the program: nothing of it is taken for an option, or replaced."""
@@ -34,19 +37,20 @@ def program_comes_last(items: list[dict]) -> Faults:
         # Kubernetes reads $$ as one $; a $( that is left would be replaced.
         if "$(" in word.replace("$$", ""):
             yield f"Kubernetes would replace a part of {word}"
-    numbers = [words[words.index(name) + 1] for name in ("--concurrency", "--max-output", "--timeout", "--grace")]
+    numbers = [words[words.index(name) + 1] for name in NUMBERS]
     if not all(re.fullmatch(r"[0-9]+s?", number) for number in numbers):
         yield f"numbers {numbers}"
 
 
 @rule_for("worker")
 def grace_is_longer_than_a_run(items: list[dict]) -> Faults:
-    """Kubernetes waits longer than a run may take, from SIGTERM to the end of its processes."""
+    """Kubernetes waits longer than a run may take, from SIGTERM to the end of its processes, and than the worker waits."""
     pod = deployed(items)
     words = pod.main["args"]
-    takes = sum(int(words[words.index(name) + 1].removesuffix("s")) for name in ("--timeout", "--grace"))
-    if pod.spec["terminationGracePeriodSeconds"] < takes + 5:
-        yield f"{pod.spec['terminationGracePeriodSeconds']} s of grace, but a run may take {takes} s"
+    for limit in ("--timeout", "--stop-timeout"):
+        takes = sum(int(words[words.index(name) + 1].removesuffix("s")) for name in (limit, "--grace"))
+        if pod.spec["terminationGracePeriodSeconds"] < takes + 5:
+            yield f"{pod.spec['terminationGracePeriodSeconds']} s of grace, but {limit} and --grace are {takes} s"
 
 
 @rule_for("worker")
