@@ -70,7 +70,7 @@ async fn herd(context: Context) -> Result<Report> {
         waiting.spawn(async move {
             let path = format!("/claim?goal={GOAL}&wait=60");
             let request = tenant.request(&mut random, Method::POST, path, String::new());
-            let what = What::Claim { tenant: tenant.name.clone() };
+            let what = What::Claim { tenant: tenant.name.clone(), request: None };
             bus.claim(to, what, &request, Duration::from_secs(70)).await.0
         });
     }
@@ -93,7 +93,7 @@ async fn herd(context: Context) -> Result<Report> {
     while got == 0 && early < count {
         match waiting.join_next().await {
             Some(Ok(Outcome::Claimed(leases))) if !leases.is_empty() => {
-                (got, took) = (leases.len(), published.elapsed())
+                (got, took) = (leases.len(), published.elapsed());
             }
             _ => early += 1,
         }
@@ -134,10 +134,10 @@ async fn overload(context: Context) -> Result<Report> {
     let goodput = rate(&events, from, now());
     let asked =
         operations(&events).iter().filter(|one| matches!(one.what, What::Publish { .. }) && one.asked >= from).count();
-    flood.stop_publishing(PATIENCE).await;
-    load.stop_publishing(PATIENCE).await;
+    flood.stop_publishing(PATIENCE).await?;
+    load.stop_publishing(PATIENCE).await?;
     drain(&cluster).await?;
-    load.stop_working(PATIENCE).await;
+    load.stop_working(PATIENCE).await?;
     let rules = Rules { lease: cluster.setup.lease.into(), replaced_at: None };
     let events = cluster.bus.log.events();
     let findings = judge(&cluster, &events, &rules, context).await?;
@@ -168,15 +168,15 @@ async fn starvation(context: Context) -> Result<Report> {
     sleep(Duration::from_secs(3)).await;
     let mut other = Load::start(&cluster.bus, one, &small, context.seed + 1);
     sleep(context.chaos(12, 300)).await;
-    load.stop_publishing(PATIENCE).await;
-    other.stop_publishing(PATIENCE).await;
+    load.stop_publishing(PATIENCE).await?;
+    other.stop_publishing(PATIENCE).await?;
     let backlog = cluster.end().await?.intents.iter().filter(|intent| intent.result.is_none()).count();
     // The flood is worked off by more hands, or this would take as long as it has lasted.
     let hands = Habits { publishers: 0, workers: 16, work: 0.0..0.001, ..calm };
     let mut help = Load::start(&cluster.bus, many, &hands, context.seed + 2);
     drain(&cluster).await?;
     for load in [&mut load, &mut other, &mut help] {
-        load.stop_working(PATIENCE).await;
+        load.stop_working(PATIENCE).await?;
     }
     let events = cluster.bus.log.events();
     let mut waits = waits(&events, &one[0].name);
