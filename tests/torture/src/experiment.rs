@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use futures_util::future::BoxFuture;
 use rand::rngs::StdRng;
 use tokio::time::sleep;
@@ -182,6 +182,7 @@ pub async fn run_on(
     let (before, peace) = (now(), context.peace());
     sleep(peace).await;
     let broken = now();
+    ensure!(rate(&cluster.bus.log.events(), before, broken) > 0.0, "there is no load");
     let verdict = chaos(cluster, &mut context.random(), chaos_lasts).await?;
     sleep(WARM).await;
     let after = now();

@@ -45,7 +45,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "soak",
         what: "a steady load for 60 s (long: 1 h)",
-        passes: "safe, memory and the table of unfinished intents no larger in the last quarter than in the second (+10 %)",
+        passes: "safe, memory and the table of unfinished intents in the last quarter no larger than in the second (+10 %, or 1 MiB)",
         in_ci: false,
         run: |context| Box::pin(soak(context)),
     },
@@ -142,7 +142,7 @@ async fn overload(context: Context) -> Result<Report> {
     let events = cluster.bus.log.events();
     let findings = judge(&cluster, &events, &rules, context).await?;
     let (with, without) = cluster.bus.refusals();
-    let holds = goodput >= 0.8 * peak && without == 0 && findings.figures.unfinished == 0;
+    let holds = peak > 10.0 && goodput >= 0.8 * peak && without == 0 && findings.figures.unfinished == 0;
     let offered = rate_of(asked, lasts);
     let figure = format!(
         "peak {peak:.0}/s, then {offered:.0}/s offered: {goodput:.0}/s ({:.0} %); {with} refused with Retry-After, {without} \
@@ -233,6 +233,7 @@ async fn soak(context: Context) -> Result<Report> {
         let highest = |all: &[f64], from: usize| all.iter().skip(from).take(quarter).copied().fold(0.0, f64::max);
         let grown = |all: &[f64]| highest(all, 3 * quarter) / highest(all, quarter).max(0.001) - 1.0;
         let (of_memory, of_table) = (grown(&memory), grown(&tables));
+        let is_small = highest(&tables, 3 * quarter) - highest(&tables, quarter) < 1.0;
         let figure = format!(
             "memory of 3 replicas {:.0} MiB ({:+.1} %), table of unfinished intents {:.1} MiB ({:+.1} %)",
             highest(&memory, 3 * quarter),
@@ -240,7 +241,7 @@ async fn soak(context: Context) -> Result<Report> {
             highest(&tables, 3 * quarter),
             100.0 * of_table
         );
-        Ok(Verdict::of(figure, of_memory <= 0.1 && of_table <= 0.1))
+        Ok(Verdict::of(figure, of_memory <= 0.1 && (of_table <= 0.1 || is_small)))
     })
     .await
 }

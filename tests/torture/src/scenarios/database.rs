@@ -173,7 +173,9 @@ async fn snapshot_readers(context: Context) -> Result<Report> {
 async fn listener_blocked(context: Context) -> Result<Report> {
     let lasts = context.chaos(10, 120);
     under_load(context, Setup::default(), Habits::default(), lasts, async |cluster, _, lasts| {
-        let listening = "SELECT pid FROM pg_stat_activity WHERE query LIKE '%; LISTEN %' AND pid <> pg_backend_pid()";
+        // What they said last: that they listen, or a signal of their own.
+        let listening = "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()
+             AND (query LIKE '%; LISTEN %' OR query LIKE 'SELECT pg_notify(%')";
         let rows = cluster.database.session().await?.query(listening, &[]).await?;
         let pids: Vec<u32> = rows.iter().map(|row| row.get::<_, i32>(0).cast_unsigned()).collect();
         for pid in &pids {
