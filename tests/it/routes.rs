@@ -7,9 +7,10 @@ use intent_bus::http::{
     openapi::documented_path,
     routes::{Access, PAGES, ROUTES, Route},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
+use uuid::Uuid;
 
-use crate::support::{TestApp, app::ROOT};
+use crate::support::{Answer, TestApp, app::ROOT};
 
 /// Routes that anybody may use. This list may only become shorter.
 const OPEN: &[&str] = &["/", "/health", "/livez", "/readyz", "/openapi.json", "/admin/style.css"];
@@ -100,6 +101,71 @@ async fn every_client_route_counts_in_the_rate() {
             "claims": [{"id": "00000000000000000000000000000000", "claim_token": "x"}]}"#;
         alice.send(route.method, &target(route), body).await.refused(429, "rate_limited");
     }
+}
+
+/// Stands in everything that Alice publishes, keeps or brings back.
+const MARK: &str = "alices-own-7d21";
+
+/// What a stranger who names another tenant's intent, and even holds the token of its claim, may get from a route. A new route has
+/// to be thought of here.
+fn is_nothing_of_hers(route: &Route, id: &str, answer: &Answer) -> bool {
+    match route.path {
+        "/status/{id}" | "/result/{id}" => answer.status == 403,
+        "/fulfill/{id}" | "/fail/{id}" | "/extend_claim/{id}" => answer.status == 404,
+        "/fulfill" | "/fail" => answer.outcomes().iter().all(|outcome| outcome["error"]["code"] == "not_found"),
+        "/claim" => answer.status == 204,
+        "/intent" => answer.status == 201 && !answer.text().contains(id),
+        "/intents" => answer.status == 200 && !answer.text().contains(id),
+        "/set/{key:.*}" => answer.status == 200,
+        // By the route before this one.
+        "/get/{key:.*}" => answer.json()["value"] == "eves",
+        unknown => panic!("say here what another tenant may get from {unknown}"),
+    }
+}
+
+#[tokio::test]
+async fn no_route_shows_or_changes_what_is_another_tenants() {
+    let app = TestApp::spawn().await;
+    let [alice, eve] = [app.tenant("alice").await, app.tenant("eve").await].map(|client| client.declaring("7.61"));
+    let rows = "SELECT coalesce(string_agg(kept::text, ''), '') FROM (
+        SELECT to_jsonb(intents) AS kept FROM intents WHERE id = $1 UNION ALL SELECT to_jsonb(finished) FROM finished WHERE id = $1
+    ) AS rows";
+    let mut tried = 0;
+    alice.set("k", json!(MARK)).await.expect(200);
+    for state in ["open", "claimed", "fulfilled", "dead"] {
+        let goal = format!("{MARK}-{state}");
+        let alice = alice.with("idempotency-key", state);
+        let id = alice.published(json!({"goal": goal, "payload": {"mark": MARK}, "max_attempts": 1})).await;
+        let mut token = "0".repeat(32);
+        if state != "open" {
+            let claim = alice.claimed(&goal).await;
+            token.clone_from(&claim.token);
+            match state {
+                "fulfilled" => drop(alice.fulfill(&claim, json!(MARK)).await.expect(200)),
+                "dead" => drop(alice.fail(&claim, MARK).await.expect(200)),
+                _ => {}
+            }
+        }
+        let uuid = Uuid::try_parse(&id).unwrap();
+        let before: String = app.db.value(rows, &[&uuid]).await;
+        let body = json!({
+            "goal": "eves", "payload": {}, "value": "eves", "result": "eves", "error": "eves", "seconds": 60,
+            "claim_token": token, "intents": [{"goal": "eves", "payload": {}}],
+            "claims": [{"id": id, "claim_token": token, "result": "eves", "error": "eves"}],
+        });
+        for route in ROUTES.iter().filter(|route| matches!(route.access, Access::Client(_))) {
+            let query = if route.path == "/claim" { format!("?goal={goal}") } else { String::new() };
+            let target = route.path.replace("{id}", &id).replace("{key:.*}", "k") + &query;
+            let answer = eve.with("idempotency-key", state).send(route.method, &target, body.to_string()).await;
+            let what = format!("{} {target}, {state}: {} {}", route.method, answer.status, answer.text());
+            assert!(is_nothing_of_hers(route, &id, &answer), "{what}");
+            assert!(!answer.text().contains(MARK) && !answer.text().contains(&token), "{what}");
+            tried += 1;
+        }
+        assert_eq!(app.db.value::<String>(rows, &[&uuid]).await, before, "{state}");
+    }
+    assert_eq!(alice.value("k").await.expect(200)["value"], MARK);
+    assert_eq!(tried, 4 * 12, "every route of clients, in every state");
 }
 
 #[tokio::test]

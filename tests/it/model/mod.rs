@@ -1,8 +1,11 @@
 //! Random walks through the life of intents: publish, claim, finish with right, old and wrong tokens, operators, maintenance,
 //! time. Every answer and every state is compared with a model that fits on a page (`rules`).
 //!
+//! `recorded` goes the other way: it lets workers loose, and holds what has happened against the machine afterwards.
+//!
 //! `MODEL_SEED` starts elsewhere, `MODEL_WALKS` walks more often. A walk that fails prints its seed and its steps.
 
+mod recorded;
 mod rules;
 mod walk;
 

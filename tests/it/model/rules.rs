@@ -1,4 +1,9 @@
-//! The model: what the protocol says of one intent, in plain values. No HTTP, no SQL, no clock; times are unix seconds.
+//! The model: what the protocol says of one intent beyond its life (`lease_model::machine`): who may see, claim and finish it, and
+//! when it comes back. In plain values. No HTTP, no SQL, no clock; times are unix seconds.
+
+use std::ops::{Deref, DerefMut};
+
+use lease_model::machine::{Life, Seen, Stored};
 
 /// Seconds of a lease.
 pub(super) const LEASE: f64 = 60.0;
@@ -13,15 +18,6 @@ pub(super) const CANCELLED: &str = "Cancelled by an operator.";
 pub(super) const EXPIRED: &str = "Expired: nobody claimed it in time.";
 pub(super) const LAPSED: &str = "The lease of the last attempt ended.";
 
-/// What is stored; what is seen follows from it and the time.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Stored {
-    Open,
-    Claimed { token: String, until: f64 },
-    Fulfilled,
-    Dead,
-}
-
 #[derive(Debug, Clone)]
 pub(super) struct Intent {
     pub(super) id: String,
@@ -30,14 +26,10 @@ pub(super) struct Intent {
     pub(super) public: bool,
     pub(super) priority: i64,
     pub(super) target: Option<&'static str>,
-    pub(super) max_attempts: i64,
     pub(super) backoff: f64,
     pub(super) has_policy: bool,
     pub(super) created_at: f64,
-    /// From when it may be claimed.
-    pub(super) due_at: f64,
-    pub(super) attempts: i64,
-    pub(super) stored: Stored,
+    pub(super) life: Life<String, f64>,
     pub(super) claimed_by: Option<usize>,
     /// Every token it ever had.
     pub(super) tokens: Vec<String>,
@@ -45,64 +37,54 @@ pub(super) struct Intent {
     pub(super) result: Option<u64>,
 }
 
+impl Deref for Intent {
+    type Target = Life<String, f64>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.life
+    }
+}
+
+impl DerefMut for Intent {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.life
+    }
+}
+
 impl Intent {
-    pub(super) fn is_unfinished(&self) -> bool {
-        matches!(self.stored, Stored::Open | Stored::Claimed { .. })
-    }
-
     /// The state that everybody sees.
-    pub(super) fn seen(&self, now: f64) -> &'static str {
-        match &self.stored {
-            Stored::Fulfilled => "fulfilled",
-            Stored::Dead => "dead",
-            Stored::Claimed { until, .. } if *until > now => "claimed",
-            _ if self.attempts >= self.max_attempts || self.due_at <= now - TTL => "dead",
-            _ => "open",
-        }
+    pub(super) fn state(&self, now: f64) -> &'static str {
+        self.seen(now, TTL).as_str()
     }
 
-    pub(super) fn claimable(&self, now: f64) -> bool {
-        self.is_unfinished() && self.due_at <= now && self.due_at > now - TTL
+    /// Whether a finish by this tenant is taken. No token: the tenant suffices.
+    pub(super) fn is_finished_by(&self, tenant: usize, token: Option<&String>) -> bool {
+        let by_token = |token| self.is_held_by(token);
+        let is_claimed = matches!(self.stored, Stored::Claimed { .. });
+        is_claimed && self.claimed_by == Some(tenant) && token.is_none_or(by_token)
     }
 
-    /// Whether this claim holds it. No token: the tenant suffices.
-    pub(super) fn held_by(&self, tenant: usize, token: Option<&str>) -> bool {
-        match &self.stored {
-            Stored::Claimed { token: held, .. } => {
-                self.claimed_by == Some(tenant) && token.is_none_or(|token| token == held)
-            }
-            _ => false,
-        }
-    }
-
-    pub(super) fn lease_is_live(&self, now: f64) -> bool {
-        matches!(&self.stored, Stored::Claimed { until, .. } if *until > now)
-    }
-
-    /// Seconds from a failure or the end of a lease to the next claim, without the jitter.
-    pub(super) fn next_backoff(&self) -> f64 {
-        (0..self.attempts).fold(self.backoff, |seconds, _| seconds * 2.0)
+    /// Seconds from a failure of this attempt, or the end of its lease, to the next claim, without the jitter.
+    pub(super) fn backoff_after(&self, attempt: i64) -> f64 {
+        (0..attempt).fold(self.backoff, |seconds, _| seconds * 2.0)
     }
 
     /// Whether a reported failure is the end of it.
     pub(super) fn failure_is_final(&self, second_generation: bool) -> bool {
-        self.attempts >= self.max_attempts || !(second_generation || self.has_policy)
+        self.has_no_attempt_left() || !(second_generation || self.has_policy)
     }
 
     pub(super) fn die(&mut self, reason: &str) {
-        self.stored = Stored::Dead;
+        self.bury();
         self.last_error = Some(reason.to_owned());
     }
 
-    /// What one pass of maintenance does to it.
-    pub(super) fn maintain(&mut self, now: f64) {
-        match &self.stored {
-            Stored::Claimed { until, .. } if self.attempts >= self.max_attempts && *until <= now => {
-                let reason = self.last_error.clone().unwrap_or_else(|| LAPSED.to_owned());
-                self.die(&reason);
-            }
-            Stored::Open | Stored::Claimed { .. } if self.due_at <= now - TTL => self.die(EXPIRED),
-            _ => {}
+    /// What is written down of its end if that is only seen so far, by maintenance or by whoever brings it back.
+    pub(super) fn note_end(&mut self, now: f64) {
+        if self.is_unfinished() && self.seen(now, TTL) == Seen::Dead {
+            let lapsed = self.last_error.clone().unwrap_or_else(|| LAPSED.to_owned());
+            let reason = if self.has_no_attempt_left() { lapsed } else { EXPIRED.to_owned() };
+            self.die(&reason);
         }
     }
 
@@ -114,15 +96,9 @@ impl Intent {
     }
 
     /// What an operator's retry does to it, if it is seen as dead.
-    pub(super) fn retry(&mut self, now: f64) {
-        if self.is_unfinished() {
-            let lapsed = self.last_error.clone().unwrap_or_else(|| LAPSED.to_owned());
-            let reason = if self.attempts >= self.max_attempts { lapsed } else { EXPIRED.to_owned() };
-            self.die(&reason);
-        }
-        self.stored = Stored::Open;
-        self.attempts = 0;
-        self.due_at = now;
+    pub(super) fn bring_back(&mut self, now: f64) {
+        self.note_end(now);
+        self.retry(now);
         self.claimed_by = None;
         self.result = None;
     }
@@ -170,7 +146,7 @@ pub(super) fn next<'a>(intents: &'a mut [Intent], ask: &Ask, now: f64) -> Option
         .filter(|intent| intent.owner == ask.tenant || (intent.public && !ask.own_only))
         .filter(|intent| ask.goal.is_none_or(|goal| goal == intent.goal))
         .filter(|intent| intent.target.is_none_or(|target| ask.worker == Some(target)))
-        .filter(|intent| intent.claimable(now))
+        .filter(|intent| intent.is_claimable(now, TTL))
         .min_by(|left, right| {
             let by_number = right.priority.cmp(&left.priority).then(left.due_at.total_cmp(&right.due_at));
             let by_age = left.attempts.cmp(&right.attempts).then(left.created_at.total_cmp(&right.created_at));

@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeMap, thread};
 
+use lease_model::machine::{Life, Seen, Stored};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::rules::{Ask, Intent, JITTER, LEASE, MAX_OPEN, Stored, TTL, next};
+use super::rules::{Ask, Intent, JITTER, LEASE, MAX_OPEN, TTL, next};
 use crate::support::{Answer, Client, TestApp};
 
 /// A step takes less than this many seconds. Nothing may change by itself while it is under way.
@@ -195,13 +196,10 @@ impl<'a> Walk<'a> {
             public,
             priority,
             target,
-            max_attempts: max_attempts.unwrap_or(3),
             backoff: backoff.unwrap_or(5.0),
             has_policy: version.is_some() || max_attempts.is_some() || backoff.is_some(),
             created_at: before,
-            due_at: before + delay,
-            attempts: 0,
-            stored: Stored::Open,
+            life: Life::published(before + delay, max_attempts.unwrap_or(3)),
             claimed_by: None,
             tokens: Vec::new(),
             last_error: None,
@@ -231,13 +229,11 @@ impl<'a> Walk<'a> {
             return None;
         };
         let claim = answer.claim();
-        intent.attempts += 1;
+        let backoff = intent.backoff_after(intent.attempts + 1);
+        intent.claim(claim.token.clone(), now, LEASE, backoff);
         assert_eq!((&claim.id, &claim.body["claim_attempts"]), (&intent.id, &json!(intent.attempts)));
-        intent.stored = Stored::Claimed { token: claim.token.clone(), until: now + LEASE };
         intent.tokens.push(claim.token);
         intent.claimed_by = Some(tenant);
-        let last = intent.attempts >= intent.max_attempts;
-        intent.due_at = if last { f64::INFINITY } else { now + LEASE + intent.next_backoff() };
         let index = self.intents.iter().position(|intent| intent.id == claim.id).unwrap();
         self.count(if self.intents[index].attempts > 1 { "claim again" } else { "claim" });
         self.adopt(index, JITTER).await;
@@ -269,7 +265,7 @@ impl<'a> Walk<'a> {
     ) -> Option<(Answer, Option<&'static str>)> {
         let (tenant, version, token) = self.finisher(index);
         let intent = &self.intents[index];
-        let held = intent.held_by(tenant, token.as_deref()) && alive;
+        let held = intent.is_finished_by(tenant, token.as_ref()) && alive;
         if let Some(token) = &token {
             body["claim_token"] = json!(token);
         }
@@ -295,9 +291,10 @@ impl<'a> Walk<'a> {
         let result = self.below(1000) as u64;
         let (answer, _) = self.finish("fulfill", index, json!({"result": result}), true).await?;
         answer.expect(200);
-        self.count(if self.intents[index].lease_is_live(now) { "fulfil" } else { "fulfil late" });
+        self.count(if self.intents[index].lease_runs(now) { "fulfil" } else { "fulfil late" });
         let intent = &mut self.intents[index];
-        (intent.stored, intent.result) = (Stored::Fulfilled, Some(result));
+        intent.fulfill();
+        intent.result = Some(result);
         Some(index)
     }
 
@@ -314,9 +311,9 @@ impl<'a> Walk<'a> {
             assert_eq!(status, if version.is_some() { "dead" } else { "failed" });
         } else {
             assert_eq!(status, "open");
-            intent.stored = Stored::Open;
             intent.last_error = Some(error);
-            intent.due_at = now + intent.next_backoff();
+            let due_at = now + intent.backoff_after(intent.attempts);
+            intent.requeue(due_at);
             self.adopt(index, JITTER).await;
         }
         Some(index)
@@ -324,15 +321,11 @@ impl<'a> Walk<'a> {
 
     async fn extend(&mut self, now: f64) -> Option<usize> {
         let index = self.any_claimed()?;
-        let alive = self.intents[index].lease_is_live(now);
+        let alive = self.intents[index].lease_runs(now);
         let (answer, _) = self.finish("extend_claim", index, json!({"seconds": 100}), alive).await?;
         answer.expect(200);
         self.count("extend");
-        let intent = &mut self.intents[index];
-        intent.due_at += 100.0;
-        if let Stored::Claimed { until, .. } = &mut intent.stored {
-            *until += 100.0;
-        }
+        self.intents[index].extend(100.0);
         Some(index)
     }
 
@@ -349,10 +342,10 @@ impl<'a> Walk<'a> {
         let index = self.any()?;
         self.note(format!("retry {}", self.intents[index].id));
         let answer = self.app.admin().retry(&self.intents[index].id).await;
-        if self.intents[index].seen(now) == "dead" {
+        if self.intents[index].seen(now, TTL) == Seen::Dead {
             answer.expect(200);
             self.count(if self.intents[index].is_unfinished() { "retry the unburied" } else { "retry" });
-            self.intents[index].retry(now);
+            self.intents[index].bring_back(now);
             self.adopt(index, 0.0).await;
         } else {
             answer.refused(409, "conflict");
@@ -365,7 +358,7 @@ impl<'a> Walk<'a> {
         self.app.admin().cleanup().await.expect(200);
         let before = self.intents.iter().filter(|intent| intent.is_unfinished()).count();
         for intent in &mut self.intents {
-            intent.maintain(now);
+            intent.note_end(now);
         }
         if self.intents.iter().filter(|intent| intent.is_unfinished()).count() < before {
             self.count("bury");
@@ -433,7 +426,7 @@ impl<'a> Walk<'a> {
     }
 
     fn compare_status(&self, intent: &Intent, seen: &Value, now: f64) {
-        let state = intent.seen(now);
+        let state = intent.state(now);
         assert_eq!(seen["status"], state, "{intent:?}");
         assert_eq!(
             (&seen["claim_attempts"], &seen["namespace"]),
