@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use futures_util::future::BoxFuture;
 use rand::rngs::StdRng;
 use tokio::time::sleep;
@@ -121,6 +121,7 @@ pub struct Report {
 
 impl Report {
     /// Of an experiment for which something is missing here.
+    #[must_use]
     pub fn skipped(context: Context, why: &str) -> Self {
         let verdict = Verdict::told(format!("skipped: {why}"));
         Self { context, took: Duration::ZERO, findings: None, recovery: None, verdict }
@@ -140,7 +141,7 @@ impl Report {
             Some((before, after)) if before > 0.0 => {
                 format!("{:.0} % ({before:.0} → {after:.0}/s)", 100.0 * after / before)
             }
-            _ => "".to_owned(),
+            _ => String::new(),
         };
         let passed = match &self.findings {
             None => "skipped",
@@ -181,14 +182,15 @@ pub async fn run_on(
     let (before, peace) = (now(), context.peace());
     sleep(peace).await;
     let broken = now();
+    ensure!(rate(&cluster.bus.log.events(), before, broken) > 0.0, "there is no load");
     let verdict = chaos(cluster, &mut context.random(), chaos_lasts).await?;
     sleep(WARM).await;
     let after = now();
     sleep(peace).await;
     let over = now();
-    load.stop_publishing(Duration::from_secs(15)).await;
+    load.stop_publishing(Duration::from_secs(15)).await?;
     drain(cluster).await?;
-    load.stop_working(Duration::from_secs(20)).await;
+    load.stop_working(Duration::from_secs(20)).await?;
     let events = cluster.bus.log.events();
     let recovery = Some((rate(&events, before, broken), rate(&events, after, over)));
     let rules = Rules { lease: habits.lease, replaced_at: cluster.replaced_at };

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use anyhow::{Context, Result};
 use rand::{SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
@@ -49,6 +50,8 @@ pub struct Habits {
     pub peeks: f64,
     /// Whether a process of workers ends when one of them meets a poison pill. Workers within this process only forget it.
     pub mortal: bool,
+    /// A worker gives its claim an id, and asks again with it if it got no answer.
+    pub again: f64,
     /// A publisher uses an idempotency key.
     pub keyed: f64,
     /// A publisher sends what it has just published by two requests at the same moment.
@@ -74,6 +77,7 @@ impl Default for Habits {
             forged: 0.02,
             peeks: 0.05,
             mortal: false,
+            again: 0.5,
             keyed: 0.8,
             hasty: 0.05,
             public: 0.3,
@@ -134,20 +138,29 @@ impl Load {
     }
 
     /// No more publications. Those under way are repeated until they are acknowledged, for so long at most.
-    pub async fn stop_publishing(&mut self, patience: Duration) {
+    pub async fn stop_publishing(&mut self, patience: Duration) -> Result<()> {
         self.signs.stop_publishing.store(true, Ordering::Relaxed);
-        let all = async { while self.publishers.join_next().await.is_some() {} };
-        let _ = tokio::time::timeout(patience, all).await;
-        self.publishers.abort_all();
+        join(&mut self.publishers, patience).await
     }
 
     /// No more claims. Whoever works on something ends it first, for so long at most.
-    pub async fn stop_working(&mut self, patience: Duration) {
+    pub async fn stop_working(&mut self, patience: Duration) -> Result<()> {
         self.signs.stop_working.store(true, Ordering::Relaxed);
-        let all = async { while self.workers.join_next().await.is_some() {} };
-        let _ = tokio::time::timeout(patience, all).await;
-        self.workers.abort_all();
+        join(&mut self.workers, patience).await
     }
+}
+
+/// Waits for clients, and fails if one of them has crashed: a run without its load proves nothing.
+async fn join(clients: &mut JoinSet<()>, patience: Duration) -> Result<()> {
+    let all = async {
+        while let Some(ended) = clients.join_next().await {
+            ended.context("a client has crashed")?;
+        }
+        Ok(())
+    };
+    let joined = tokio::time::timeout(patience, all).await;
+    clients.abort_all();
+    joined.unwrap_or(Ok(()))
 }
 
 /// The random numbers of one client.

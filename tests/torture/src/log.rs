@@ -56,6 +56,8 @@ pub enum What {
     Claim {
         /// Who claims.
         tenant: String,
+        /// The id with which it may be asked again, if it has one.
+        request: Option<String>,
     },
     /// End one as fulfilled.
     Fulfil {
@@ -263,7 +265,7 @@ mod tests {
     #[test]
     fn an_operation_without_an_answer_is_unknown() {
         let log = Log::kept();
-        let claim = || What::Claim { tenant: "a".to_owned() };
+        let claim = || What::Claim { tenant: "a".to_owned(), request: None };
         let (first, second) = (log.ask(claim()), log.ask(claim()));
         log.answer(second, Outcome::Claimed(Vec::new()));
         let operations = operations(&log.events());

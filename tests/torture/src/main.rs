@@ -17,7 +17,7 @@ use torture::{
 };
 
 /// Breaks the bus on purpose, and holds what it said against what it did. Build the bus first: its program is taken from beside
-/// this one, or from BUS_BINARY.
+/// this one, unless the environment names another as `BUS_BINARY`.
 #[derive(Parser)]
 struct Arguments {
     #[command(subcommand)]

@@ -32,7 +32,7 @@ pub(crate) async fn publish(
     let tenant = &tenants[me];
     let all = f64::from(u32::try_from(tenants.len() * habits.publishers).unwrap_or(u32::MAX));
     let pause = all / habits.rate.max(0.001);
-    let mut next = Instant::now() + Duration::from_secs_f64(random.random_range(0.0..pause));
+    let mut next = Instant::now() + Duration::from_secs_f64(random.random_range(0.0..=pause));
     while signs.publish() {
         sleep_until(next).await;
         // Whoever was held up does not make up for it by a flood.

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join;
 use hyper::Method;
+use intent_bus_protocol::headers;
 use rand::{RngExt, rngs::StdRng};
 use serde_json::json;
 use tokio::time::sleep;
@@ -60,12 +61,25 @@ impl Worker {
         sleep(Duration::from_secs_f64(self.random.random_range(PAUSE))).await;
     }
 
+    /// Claims; asks again if the claim has an id and nobody has answered, as long as what it may have got would last.
     async fn claim(&mut self) -> (Outcome, Vec<Held>) {
-        let path = format!("/claim?goal={GOAL}&wait={WAIT}");
-        let request = self.tenants[self.me].request(&mut self.random, Method::POST, path, String::new());
-        let what = What::Claim { tenant: self.tenant().name.clone() };
-        let to = self.bus.targets.any(&mut self.random);
-        self.bus.claim(to, what, &request, PATIENCE + Duration::from_secs(WAIT)).await
+        let request =
+            self.random.random_bool(self.habits.again).then(|| format!("{:032x}", self.random.random::<u128>()));
+        let what = What::Claim { tenant: self.tenant().name.clone(), request: request.clone() };
+        let begun = tokio::time::Instant::now();
+        loop {
+            let path = format!("/claim?goal={GOAL}&wait={WAIT}");
+            let mut asked = self.request(path, String::new());
+            asked.headers.extend(request.clone().map(|request| (headers::CLAIM_REQUEST_ID, request)));
+            let to = self.bus.targets.any(&mut self.random);
+            let patience = PATIENCE + Duration::from_secs(WAIT);
+            let (outcome, held) = self.bus.claim(to, what.clone(), &asked, patience).await;
+            let is_open = request.is_some() && matches!(outcome, Outcome::Unknown(_));
+            if !is_open || begun.elapsed().as_secs_f64() > self.habits.lease {
+                return (outcome, held);
+            }
+            self.pause().await;
+        }
     }
 
     /// Works on it, and says so in one way or another.

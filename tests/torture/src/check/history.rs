@@ -65,7 +65,7 @@ fn judge(change: &Change, deeds: &Deeds<'_>) -> Option<(Kind, String)> {
             .then(|| (Kind::Repeated, "open again although nobody has reported a failure".to_owned())),
         (Some(State::Claimed), None) => {
             let is_finished = deeds.fulfilled.contains(holder) || deeds.failed.contains(holder);
-            (!is_finished && !(has_ended && was_last))
+            (!(is_finished || has_ended && was_last))
                 .then(|| (Kind::NotTheHolder, "ended by somebody who did not hold it".to_owned()))
         }
         (Some(State::Open), None) => Some((Kind::NotTheHolder, "ended while nobody held it".to_owned())),

@@ -16,12 +16,14 @@ struct Execution<'o> {
 pub(super) fn check(operations: &[Operation], rules: &Rules, findings: &mut Findings) {
     let publications = publications(operations);
     let finishes = finishes(operations);
+    let first_asked = first_asked(operations);
     let mut executions: HashMap<&str, Vec<Execution<'_>>> = HashMap::new();
     for operation in operations {
         match (&operation.what, &operation.outcome) {
-            (What::Claim { tenant }, Outcome::Claimed(leases)) => {
+            (What::Claim { tenant, request }, Outcome::Claimed(leases)) => {
                 for lease in leases {
-                    let (asked, answered) = (operation.asked, operation.answered);
+                    let asked = request.as_ref().and_then(|request| first_asked.get(request.as_str())).copied();
+                    let (asked, answered) = (asked.unwrap_or(operation.asked), operation.answered);
                     executions.entry(&lease.id).or_default().push(Execution { asked, answered, lease });
                     match publications.get(lease.key.as_str()) {
                         None => findings.found(Kind::Phantom, format!("{} was claimed: {}", lease.key, lease.id)),
@@ -42,6 +44,7 @@ pub(super) fn check(operations: &[Operation], rules: &Rules, findings: &mut Find
         executions.sort_by(|one, other| one.answered.total_cmp(&other.answered));
         for pair in executions.windows(2) {
             if let [first, second] = pair
+                && first.lease.token != second.lease.token
                 && !is_explained(first, second, &finishes, rules)
             {
                 let (attempts, after) = ((first.lease.attempt, second.lease.attempt), second.answered - first.asked);
@@ -55,6 +58,17 @@ pub(super) fn check(operations: &[Operation], rules: &Rules, findings: &mut Find
             is_kept(execution, &finishes, rules, findings);
         }
     }
+}
+
+/// When each claim that may be asked again was asked for the first time. Its lease may have begun as early as that.
+fn first_asked(operations: &[Operation]) -> HashMap<&str, f64> {
+    let mut all = HashMap::new();
+    for operation in operations {
+        if let What::Claim { request: Some(request), .. } = &operation.what {
+            all.entry(request.as_str()).or_insert(operation.asked);
+        }
+    }
+    all
 }
 
 /// Whose each publication is, and whether others may work on it, by key.

@@ -34,7 +34,7 @@ impl Story {
 
     fn claimed(self, at: f64, tenant: &str, id: &str, token: &str) -> Self {
         let outcome = Outcome::Claimed(vec![lease(id, token, 1)]);
-        self.tell(at, at + 0.1, What::Claim { tenant: tenant.to_owned() }, outcome)
+        self.tell(at, at + 0.1, What::Claim { tenant: tenant.to_owned(), request: None }, outcome)
     }
 
     fn fulfil(self, at: f64, id: &str, token: &str, outcome: Outcome) -> Self {
@@ -187,6 +187,25 @@ fn a_reported_failure_explains_it_and_an_extension_defers_it() {
 }
 
 #[test]
+fn a_claim_that_is_asked_for_again_is_one_lease_from_the_first_time_on() {
+    let claim = || What::Claim { tenant: "a".to_owned(), request: Some("r".to_owned()) };
+    let asked = |at| {
+        Story::default()
+            .published("a", "1", false)
+            .tell(at, at + 0.1, claim(), Outcome::Unknown("cut".to_owned()))
+            .tell(3.0, 3.1, claim(), Outcome::Claimed(vec![lease("1", "t", 1)]))
+            .tell(3.2, 3.3, claim(), Outcome::Claimed(vec![lease("1", "t", 1)]))
+            .ends("1", State::Dead, None)
+    };
+    assert_eq!(asked(1.0).kinds(), []);
+    // The lease may have begun at 1.0: it need not last until 5.9, and somebody else may have it at 5.1.
+    let refused = || Outcome::Refused(404, "not_found".to_owned());
+    assert_eq!(asked(1.0).fulfil(5.8, "1", "t", refused()).claimed(5.0, "a", "1", "u").kinds(), []);
+    assert_eq!(asked(2.9).fulfil(5.8, "1", "t", refused()).kinds(), [Kind::LeaseBroken]);
+    assert_eq!(asked(2.9).claimed(5.0, "a", "1", "u").kinds(), [Kind::Repeated]);
+}
+
+#[test]
 fn a_holder_is_not_refused() {
     let refused = || Outcome::Refused(404, "not_found".to_owned());
     let begun = || Story::default().published("a", "1", false).claimed(1.0, "a", "1", "t").ends("1", State::Dead, None);
@@ -229,7 +248,7 @@ fn a_replay_is_not_let_in() {
 
 #[test]
 fn a_status_of_500_is_a_fault() {
-    let claim = What::Claim { tenant: "a".to_owned() };
+    let claim = What::Claim { tenant: "a".to_owned(), request: None };
     assert_eq!(good().tell(5.0, 5.1, claim, Outcome::Unknown("500".to_owned())).kinds(), [Kind::Fault]);
 }
 

@@ -45,7 +45,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "soak",
         what: "a steady load for 60 s (long: 1 h)",
-        passes: "safe, memory and the table of unfinished intents no larger in the last quarter than in the second (+10 %)",
+        passes: "safe, memory and the table of unfinished intents in the last quarter no larger than in the second (+10 %, or 1 MiB)",
         in_ci: false,
         run: |context| Box::pin(soak(context)),
     },
@@ -70,7 +70,7 @@ async fn herd(context: Context) -> Result<Report> {
         waiting.spawn(async move {
             let path = format!("/claim?goal={GOAL}&wait=60");
             let request = tenant.request(&mut random, Method::POST, path, String::new());
-            let what = What::Claim { tenant: tenant.name.clone() };
+            let what = What::Claim { tenant: tenant.name.clone(), request: None };
             bus.claim(to, what, &request, Duration::from_secs(70)).await.0
         });
     }
@@ -93,7 +93,7 @@ async fn herd(context: Context) -> Result<Report> {
     while got == 0 && early < count {
         match waiting.join_next().await {
             Some(Ok(Outcome::Claimed(leases))) if !leases.is_empty() => {
-                (got, took) = (leases.len(), published.elapsed())
+                (got, took) = (leases.len(), published.elapsed());
             }
             _ => early += 1,
         }
@@ -134,15 +134,15 @@ async fn overload(context: Context) -> Result<Report> {
     let goodput = rate(&events, from, now());
     let asked =
         operations(&events).iter().filter(|one| matches!(one.what, What::Publish { .. }) && one.asked >= from).count();
-    flood.stop_publishing(PATIENCE).await;
-    load.stop_publishing(PATIENCE).await;
+    flood.stop_publishing(PATIENCE).await?;
+    load.stop_publishing(PATIENCE).await?;
     drain(&cluster).await?;
-    load.stop_working(PATIENCE).await;
+    load.stop_working(PATIENCE).await?;
     let rules = Rules { lease: cluster.setup.lease.into(), replaced_at: None };
     let events = cluster.bus.log.events();
     let findings = judge(&cluster, &events, &rules, context).await?;
     let (with, without) = cluster.bus.refusals();
-    let holds = goodput >= 0.8 * peak && without == 0 && findings.figures.unfinished == 0;
+    let holds = peak > 10.0 && goodput >= 0.8 * peak && without == 0 && findings.figures.unfinished == 0;
     let offered = rate_of(asked, lasts);
     let figure = format!(
         "peak {peak:.0}/s, then {offered:.0}/s offered: {goodput:.0}/s ({:.0} %); {with} refused with Retry-After, {without} \
@@ -168,15 +168,15 @@ async fn starvation(context: Context) -> Result<Report> {
     sleep(Duration::from_secs(3)).await;
     let mut other = Load::start(&cluster.bus, one, &small, context.seed + 1);
     sleep(context.chaos(12, 300)).await;
-    load.stop_publishing(PATIENCE).await;
-    other.stop_publishing(PATIENCE).await;
+    load.stop_publishing(PATIENCE).await?;
+    other.stop_publishing(PATIENCE).await?;
     let backlog = cluster.end().await?.intents.iter().filter(|intent| intent.result.is_none()).count();
     // The flood is worked off by more hands, or this would take as long as it has lasted.
     let hands = Habits { publishers: 0, workers: 16, work: 0.0..0.001, ..calm };
     let mut help = Load::start(&cluster.bus, many, &hands, context.seed + 2);
     drain(&cluster).await?;
     for load in [&mut load, &mut other, &mut help] {
-        load.stop_working(PATIENCE).await;
+        load.stop_working(PATIENCE).await?;
     }
     let events = cluster.bus.log.events();
     let mut waits = waits(&events, &one[0].name);
@@ -233,6 +233,7 @@ async fn soak(context: Context) -> Result<Report> {
         let highest = |all: &[f64], from: usize| all.iter().skip(from).take(quarter).copied().fold(0.0, f64::max);
         let grown = |all: &[f64]| highest(all, 3 * quarter) / highest(all, quarter).max(0.001) - 1.0;
         let (of_memory, of_table) = (grown(&memory), grown(&tables));
+        let is_small = highest(&tables, 3 * quarter) - highest(&tables, quarter) < 1.0;
         let figure = format!(
             "memory of 3 replicas {:.0} MiB ({:+.1} %), table of unfinished intents {:.1} MiB ({:+.1} %)",
             highest(&memory, 3 * quarter),
@@ -240,7 +241,7 @@ async fn soak(context: Context) -> Result<Report> {
             highest(&tables, 3 * quarter),
             100.0 * of_table
         );
-        Ok(Verdict::of(figure, of_memory <= 0.1 && of_table <= 0.1))
+        Ok(Verdict::of(figure, of_memory <= 0.1 && (of_table <= 0.1 || is_small)))
     })
     .await
 }

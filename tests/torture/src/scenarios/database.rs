@@ -1,14 +1,19 @@
 //! Postgres dies, cuts its sessions, has none to give, or is held up.
 
-use std::time::Duration;
+use std::{fs, os::unix::fs::MetadataExt, path::PathBuf, process::Stdio, time::Duration};
 
 use anyhow::Result;
+use private_postgres::USER;
 use rustix::process::Signal;
-use tokio::time::{Instant, sleep};
+use tokio::{
+    net::TcpListener,
+    process::Command,
+    time::{Instant, sleep},
+};
 
 use crate::{
-    cluster::{Setup, send},
-    experiment::{Context, Report, Scenario, Verdict, under_load},
+    cluster::{Cluster, Database, Setup, send},
+    experiment::{Context, Report, Scenario, Verdict, run_on, under_load},
     load::Habits,
     log::{now, rate},
 };
@@ -25,7 +30,7 @@ pub(super) const ALL: &[Scenario] = &[
         name: "sessions-ended",
         what: "pg_terminate_backend, 5 times a second, of any session of the bus",
         passes: "safe",
-        in_ci: true,
+        in_ci: false,
         run: |context| Box::pin(sessions_ended(context)),
     },
     Scenario {
@@ -48,6 +53,13 @@ pub(super) const ALL: &[Scenario] = &[
         passes: "safe",
         in_ci: false,
         run: |context| Box::pin(snapshot_readers(context)),
+    },
+    Scenario {
+        name: "pgbouncer",
+        what: "replicas reach Postgres through PgBouncer in transaction mode, which is killed and started again",
+        passes: "safe",
+        in_ci: false,
+        run: |context| Box::pin(pooled(context)),
     },
     Scenario {
         name: "listener-blocked",
@@ -115,7 +127,7 @@ async fn connections_exhausted(context: Context) -> Result<Report> {
 }
 
 /// The rate while something goes on, against that of the 5 s before it.
-async fn meanwhile(cluster: &crate::cluster::Cluster, lasts: Duration) -> String {
+async fn meanwhile(cluster: &Cluster, lasts: Duration) -> String {
     let begun = now();
     sleep(lasts).await;
     let events = cluster.bus.log.events();
@@ -161,7 +173,9 @@ async fn snapshot_readers(context: Context) -> Result<Report> {
 async fn listener_blocked(context: Context) -> Result<Report> {
     let lasts = context.chaos(10, 120);
     under_load(context, Setup::default(), Habits::default(), lasts, async |cluster, _, lasts| {
-        let listening = "SELECT pid FROM pg_stat_activity WHERE query ILIKE 'listen%' AND pid <> pg_backend_pid()";
+        // What they said last: that they listen, or a signal of their own.
+        let listening = "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()
+             AND (query LIKE '%; LISTEN %' OR query LIKE 'SELECT pg_notify(%')";
         let rows = cluster.database.session().await?.query(listening, &[]).await?;
         let pids: Vec<u32> = rows.iter().map(|row| row.get::<_, i32>(0).cast_unsigned()).collect();
         for pid in &pids {
@@ -172,6 +186,60 @@ async fn listener_blocked(context: Context) -> Result<Report> {
             send(*pid, Signal::CONT)?;
         }
         Ok(Verdict::of(format!("{} listeners stopped; {figure}", pids.len()), pids.len() == cluster.places.len()))
+    })
+    .await
+}
+
+/// The pool: PGBOUNCER names another than the system's.
+fn pgbouncer() -> Option<PathBuf> {
+    let path = std::env::var_os("PGBOUNCER").map_or_else(|| PathBuf::from("/usr/sbin/pgbouncer"), PathBuf::from);
+    let said = std::process::Command::new(&path).arg("--version").output().ok()?;
+    let version = String::from_utf8_lossy(&said.stdout).split_whitespace().nth(1)?.to_owned();
+    let mut numbers = version.split('.').map_while(|number| number.parse::<u32>().ok());
+    (numbers.next()? == 1 && numbers.next()? >= 21).then_some(path)
+}
+
+async fn pooled(context: Context) -> Result<Report> {
+    let Some(program) = pgbouncer() else {
+        return Ok(Report::skipped(context, "no PgBouncer of 1.21 or newer, the first that keeps prepared statements"));
+    };
+    let began = std::time::Instant::now();
+    let database = Database::start(&[("max_connections", "120")]).await?;
+    let port = TcpListener::bind("127.0.0.1:0").await?.local_addr()?.port();
+    let folder = database.folder().to_owned();
+    let settings = folder.join("pgbouncer.ini");
+    fs::write(
+        &settings,
+        format!(
+            "[databases]\npostgres = host={} port=5432 user={USER}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
+             listen_port = {port}\nunix_socket_dir =\nauth_type = any\npool_mode = transaction\n\
+             max_prepared_statements = 500\ndefault_pool_size = 16\nmax_client_conn = 500\n",
+            folder.join("socket").display()
+        ),
+    )?;
+    // It refuses to be root, as Postgres does.
+    let owner = fs::metadata(database.data())?;
+    let start = || {
+        let mut command = Command::new(&program);
+        command.arg("-q").arg(&settings).current_dir("/").kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        if owner.uid() != fs::metadata("/proc/self")?.uid() {
+            command.uid(owner.uid()).gid(owner.gid());
+        }
+        anyhow::Ok(command.spawn()?)
+    };
+    let mut pool = start()?;
+    let by_pool = Database::url_by(([127, 0, 0, 1], port).into());
+    let settings = vec![("DATABASE_URL", by_pool), ("DATABASE_DIRECT_URL", database.url())];
+    let setup = Setup { settings, ..Setup::default() };
+    let mut cluster = Cluster::on(database, setup, context.seed).await?;
+    let lasts = context.chaos(10, 120);
+    run_on(&mut cluster, began, context, Habits::default(), lasts, async |_, _, lasts| {
+        sleep(lasts / 2).await;
+        pool.kill().await?;
+        pool = start()?;
+        sleep(lasts / 2).await;
+        Ok(Verdict::told("the pool was killed once"))
     })
     .await
 }
