@@ -113,7 +113,7 @@ async fn dump(db: &TestDb) -> String {
     for table in db.rows(tables, &[]).await {
         let table: String = table.get(0);
         let rows = format!("SELECT coalesce(string_agg(kept::text, E'\\n'), '') FROM {table} AS kept");
-        dump += &format!("{table}\n{}\n", db.value::<String>(&rows, &[]).await);
+        dump.extend([table, "\n".into(), db.value::<String>(&rows, &[]).await, "\n".into()]);
     }
     dump
 }
