@@ -2,10 +2,12 @@
 //! and logs get to see is searched for them.
 
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::support::{
-    Collector, TestDb,
+    Collector, TestApp, TestDb,
     app::{ADMIN, METRICS, PASSWORD, ROOT},
+    client::{nonce, sign_as, unix_now},
     collector::Manner,
     process::Replica,
 };
@@ -100,5 +102,84 @@ async fn neither_the_log_nor_an_operator_gets_to_see_a_secret() {
         for secret in &secrets {
             assert!(!text.contains(secret.as_str()), "{secret} in {place}: {text}");
         }
+    }
+}
+
+/// All rows of all tables, as text.
+async fn dump(db: &TestDb) -> String {
+    let tables = "SELECT quote_ident(relname) FROM pg_class
+        WHERE relkind IN ('r', 'p') AND NOT relispartition AND relnamespace = 'public'::regnamespace ORDER BY relname";
+    let mut dump = String::new();
+    for table in db.rows(tables, &[]).await {
+        let table: String = table.get(0);
+        let rows = format!("SELECT coalesce(string_agg(kept::text, E'\\n'), '') FROM {table} AS kept");
+        dump.extend([table, "\n".into(), db.value::<String>(&rows, &[]).await, "\n".into()]);
+    }
+    dump
+}
+
+#[tokio::test]
+async fn a_stolen_dump_of_the_database_holds_no_key_and_no_token() {
+    let app = TestApp::spawn().await;
+    let alice = app.tenant("alice").await;
+    let key = alice.api_key().to_owned();
+    let mut secrets: Vec<String> = [ROOT, ADMIN, PASSWORD, METRICS, &key].map(str::to_owned).to_vec();
+    // Without what all keys begin with.
+    secrets.push(key["tk_".len()..].to_owned());
+    let (body, nonce) = (r#"{"goal":"greet","payload":{"a":"payload-canary"}}"#, nonce());
+    let signed = sign_as(&key, "POST", "/intent", body.as_bytes(), unix_now(), &nonce);
+    secrets.extend(
+        signed.iter().filter(|(name, _)| name == "x-signature").map(|(_, value)| String::from_utf8_lossy(value).into()),
+    );
+    secrets.extend([nonce, "idempotency-canary".to_owned()]);
+    let publisher = signed
+        .iter()
+        .fold(alice.with("idempotency-key", "idempotency-canary"), |client, (name, value)| client.with(name, value));
+    publisher.publish(body).await.expect(201);
+    for goal in ["greet", "done", "dead"] {
+        alice.published(json!({"goal": goal, "payload": {}})).await;
+        let claim = alice.claimed(goal).await;
+        secrets.push(claim.token.clone());
+        match goal {
+            "done" => drop(alice.fulfill(&claim, json!("result-canary")).await.expect(200)),
+            "dead" => drop(alice.fail(&claim, "no paper").await.expect(200)),
+            _ => {}
+        }
+    }
+    alice.set("k", json!("value-canary")).await.expect(200);
+    let number = app.admin().get("/admin/keys").await.expect(200)["keys"][0]["id"].as_i64().expect("a number");
+    let rotated = app.admin().post(&format!("/admin/keys/{number}/rotate"), json!({})).await;
+    assert!(rotated.status < 300, "{rotated:?}");
+    secrets.push(rotated.json()["api_key"].as_str().expect("the new key").to_owned());
+
+    let dump = dump(&app.db).await;
+    for table in ["api_keys", "intents", "finished", "nonces", "idempotency_keys", "audit_log", "key_values"] {
+        assert!(dump.contains(&format!("{table}\n(")), "nothing of {table}: {dump}");
+    }
+    for secret in &secrets {
+        let forms = [
+            Some(secret.clone()),
+            Some(hex::encode(secret)),
+            // As an id, should a token have been stored as it is.
+            Uuid::try_parse(secret).ok().map(|uuid| uuid.to_string()),
+        ];
+        for form in forms.into_iter().flatten() {
+            assert!(!dump.contains(&form), "{form} is in the dump: {dump}");
+        }
+    }
+    // And what it does hold of keys opens nothing.
+    for row in app.db.rows("SELECT encode(key_hash, 'hex') FROM api_keys", &[]).await {
+        let hash: String = row.get(0);
+        app.client(&hash).claim("greet").await.refused(401, "unauthorized");
+        app.client(&format!("tk_{hash}")).claim("greet").await.refused(401, "unauthorized");
+    }
+    for row in app
+        .db
+        .rows("SELECT id::text, replace(claim_hash::text, '-', '') FROM intents WHERE state = 'claimed'", &[])
+        .await
+    {
+        let (id, hash): (String, String) = (row.get(0), row.get(1));
+        let answer = alice.post(&format!("/fulfill/{}", id.replace('-', "")), json!({"claim_token": hash})).await;
+        answer.refused(404, "not_found");
     }
 }

@@ -4,3 +4,4 @@ mod admin;
 mod client;
 mod scopes;
 mod signature;
+mod timing;

@@ -445,7 +445,8 @@ const SLOW: usize = 1_000;
 const WATCHED: Duration = Duration::from_secs(5);
 /// MiB by which a replica may grow while it is attacked.
 const GROWTH: f64 = 64.0;
-/// What others may wait for in any case: on a machine that is busy with other tests twice as long as before says little.
+/// What others may wait for in any case. Twice as long as in calm is what they should; but here the attackers, the bus and its database
+/// share the processors. On 2 cores, a debug build: 17 ms in calm, 91 ms meanwhile.
 const STALL: Duration = Duration::from_millis(250);
 
 /// Requests of which each is a nuisance in its own way.
@@ -507,7 +508,7 @@ fn percentile(latencies: &mut [Duration], percent: usize) -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_slow_clients_and_every_nuisance_at_once_cost_others_little() {
+async fn a_thousand_slow_clients_and_every_nuisance_at_once_stall_nobody_and_fill_no_memory() {
     let target = Target::start().await;
     // The calm.
     let mut calm = target.attack(|_| thread::sleep(WATCHED));
