@@ -108,9 +108,9 @@ async fn an_id_that_is_used_again_after_its_lease_disturbs_nobody() {
     for (number, claim) in batch.iter().enumerate() {
         app.db.end_lease_and_backoff(&claim.id).await;
         let id = uuid::Uuid::try_parse(&claim.id).unwrap();
-        let earlier = f64::from(3 - u8::try_from(number).unwrap());
-        let sql = "UPDATE intents SET visible_at = visible_at + make_interval(secs => $2::double precision * 0.001) WHERE id = $1";
-        app.db.execute(sql, &[&id, &earlier]).await;
+        let due_for = f64::from(u8::try_from(number).unwrap() + 1);
+        let sql = "UPDATE intents SET visible_at = clock_timestamp() - make_interval(secs => $2) WHERE id = $1";
+        app.db.execute(sql, &[&id, &due_for]).await;
     }
     let again = root.claim_many("greet", 3).await;
     assert_eq!(again.len(), 3);
