@@ -169,6 +169,8 @@ fn events(timeline: &[Value], record: &Record) -> Vec<Event> {
                 Some(token) => What::Failed { token: Some(token), last: true },
                 None => What::Dead,
             },
+            // Was refused, which its worker was told.
+            "too_late" => continue,
             other => panic!("{other} after all is done"),
         };
         events.push(Event { at, what });
