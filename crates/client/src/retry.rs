@@ -92,7 +92,7 @@ impl RetryPolicy {
 
     /// The same, where patience begins so much later.
     pub(crate) fn begin_after(&self, waits: Duration) -> Tries<'_> {
-        Tries { policy: self, made: 1, began: Instant::now() + waits }
+        Tries { policy: self, made: 1, began: Instant::now(), waits }
     }
 
     /// The pause after so many faults in a row: anything up to the doubled one, so that many clients do not come back at once.
@@ -107,13 +107,16 @@ pub(crate) struct Tries<'a> {
     policy: &'a RetryPolicy,
     made: u32,
     began: Instant,
+    /// For so long patience is not used up.
+    waits: Duration,
 }
 
 impl Tries<'_> {
     /// Waits for the next try after this error. `false`: there is none.
     pub(crate) async fn next(&mut self, error: &Error) -> bool {
         let pause = error.retry_after().unwrap_or_default().saturating_add(self.policy.pause(self.made));
-        if self.made >= self.policy.attempts || self.began.elapsed().saturating_add(pause) > self.policy.patience {
+        let patience = self.policy.patience.saturating_add(self.waits);
+        if self.made >= self.policy.attempts || self.began.elapsed().saturating_add(pause) > patience {
             return false;
         }
         tracing::debug!(attempt = self.made, ?pause, %error, "trying again");
