@@ -41,6 +41,12 @@ pub fn mac(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
+/// The first 128 bits of it.
+#[must_use]
+pub fn mac128(key: &[u8; 32], parts: &[&[u8]]) -> Uuid {
+    Uuid::from_bytes(first(&mac(key, parts)))
+}
+
 fn digest(parts: &[&[u8]]) -> [u8; 32] {
     let mut sha = Sha256::new();
     for part in parts {

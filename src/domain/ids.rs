@@ -9,7 +9,7 @@ use rand::{Rng, TryRng, rngs::SysRng};
 use uuid::Uuid;
 
 use super::{
-    hash::{hash128, key_hash, mac},
+    hash::{hash128, key_hash, mac, mac128},
     lanes::Reach,
 };
 use crate::error::{Error, Result};
@@ -52,23 +52,6 @@ impl ClaimToken {
         Self(hex::encode(random_bytes::<16>()))
     }
 
-    /// The token of a claim that may be asked for again: the same for the same request of the same tenant on every replica, and
-    /// unguessable without the bus's secret. `number`: which of those that the request wants.
-    #[must_use]
-    pub fn of_request(key: &TokenKey, tenant: i64, request: &str, reach: &Reach, number: u64) -> Self {
-        let mac = mac(
-            &key.0,
-            &[
-                request.as_bytes(),
-                &tenant.to_be_bytes(),
-                &reach.kind().to_be_bytes(),
-                reach.worker.as_deref().unwrap_or_default().as_bytes(),
-                &number.to_be_bytes(),
-            ],
-        );
-        Self(hex::encode(&mac[..16]))
-    }
-
     /// What is stored of this token.
     #[must_use]
     pub fn hash(&self) -> Uuid {
@@ -96,6 +79,43 @@ impl TokenKey {
     #[must_use]
     pub fn of(root: &str, salt: &[u8]) -> Self {
         Self(mac(&key_hash(root), &[b"claim tokens", salt]))
+    }
+
+    /// What stands for one request of a tenant that may come again: the same on every replica, and nobody else can make it.
+    #[must_use]
+    pub fn request(&self, tenant: i64, id: &str, reach: &Reach) -> RequestKey {
+        let worker = reach.worker.as_deref().unwrap_or_default();
+        RequestKey(mac(
+            &self.0,
+            &[id.as_bytes(), &tenant.to_be_bytes(), &reach.kind().to_be_bytes(), worker.as_bytes()],
+        ))
+    }
+}
+
+/// What stands for one request to claim that may come again.
+pub struct RequestKey([u8; 32]);
+
+impl RequestKey {
+    /// What one of its claims is found again by.
+    #[must_use]
+    pub fn place(&self, number: usize) -> Uuid {
+        self.made_of(b"place", number, Uuid::nil())
+    }
+
+    /// The token of one of its claims. `salt`: new with each claim, so that no two have the same.
+    #[must_use]
+    pub fn token(&self, number: usize, salt: Uuid) -> ClaimToken {
+        ClaimToken(self.made_of(b"token", number, salt).simple().to_string())
+    }
+
+    fn made_of(&self, what: &[u8], number: usize, salt: Uuid) -> Uuid {
+        mac128(&self.0, &[what, &(number as u64).to_be_bytes(), salt.as_bytes()])
+    }
+}
+
+impl fmt::Debug for RequestKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RequestKey(…)")
     }
 }
 

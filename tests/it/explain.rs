@@ -102,7 +102,7 @@ impl Explainer<'_> {
         let claim = format!(
             "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE {}('{{{TENANT}}}', '{{NULL}}', '{{NULL}}', '{{NULL}}', {}, {},
                  'default', {}, '{{{}}}', {TENANT}, 60, 86400, '{{1}}', ARRAY[gen_random_uuid()], ARRAY[{}]::text[],
-                 '{{}}', '{{}}', '{{}}', '{{}}', '{{}}', 32, NULL, '{{}}', '{{f}}')",
+                 '{{}}', '{{}}', '{{}}', '{{}}', '{{}}', 32, NULL, '{{}}', '{{NULL}}', '{{NULL}}')",
             if worker.goal.is_some() { "claim_goal" } else { "claim_any" },
             array(reach.own_lanes(Aim::Either)),
             array(reach.public_lanes(Aim::Either)),

@@ -32,7 +32,7 @@ use crate::{
         openapi::{ClaimAnswer, ClaimHeaders, ClaimQuery},
         target::Query,
     },
-    store::intents::claim::Claim,
+    store::intents::claim::{Claim, Retryable},
     telemetry::traces::messages::Operation,
 };
 
@@ -75,20 +75,24 @@ pub async fn claim(state: Shared, http: HttpRequest, request: ClientRequest) -> 
         worker,
         capabilities,
     });
-    let key = match request_id {
-        Some(_) => Some(state.token_key().await?),
+    let count = usize::try_from(limit.unwrap_or(1)).map_err(Error::fault)?;
+    let retryable = match request_id {
+        Some(id) => {
+            let key = state.token_key().await?.request(request.caller.tenant, id, &reach);
+            Some(Arc::new(Retryable::new(key, count)))
+        }
         None => None,
     };
-    let token = |number| match (request_id, &key) {
-        (Some(id), Some(key)) => ClaimToken::of_request(key, request.caller.tenant, id, &reach, number),
-        _ => ClaimToken::generate(),
+    let token = |number| match &retryable {
+        Some(request) => request.key.token(number, request.salt),
+        None => ClaimToken::generate(),
     };
-    let mut tokens = (0..limit.unwrap_or(1)).map(|number| Some(token(number))).collect::<Vec<_>>();
+    let mut tokens = (0..count).map(|number| Some(token(number))).collect::<Vec<_>>();
     let claim = Claim {
         reach: Arc::clone(&reach),
         tenant: request.caller.tenant,
         tokens: tokens.iter().flatten().map(ClaimToken::hash).collect(),
-        retryable: request_id.is_some(),
+        retryable: retryable.clone(),
         lease: f64::from(state.limits.claim_timeout),
         admission: request.admission,
         round: Uuid::new_v4(),
@@ -102,12 +106,15 @@ pub async fn claim(state: Shared, http: HttpRequest, request: ClientRequest) -> 
     let leases = span.around(state.store.claim_waiting(claim, wait)).await?;
     span.received(leases.iter().map(|lease| &lease.claimed), limit.is_some());
     state.store.workers.asked(request.caller.tenant, &reach, leases.len());
+    let lease_seconds = i32::try_from(state.limits.claim_timeout).map_err(Error::fault)?;
     let mut intents = Vec::with_capacity(leases.len());
     for lease in leases {
-        let token = tokens.get_mut(lease.token).and_then(Option::take);
+        let (token, seconds) = match (lease.repeated, &retryable) {
+            (Some(before), Some(request)) => (Some(request.key.token(lease.token, before.salt)), before.left),
+            _ => (tokens.get_mut(lease.token).and_then(Option::take), lease_seconds),
+        };
         let token = token.ok_or_else(|| Error::fault("two claims have one token"))?;
-        let whole = i32::try_from(state.limits.claim_timeout).map_err(Error::fault)?;
-        intents.push(claimed(lease.claimed, token, lease.left.unwrap_or(whole))?);
+        intents.push(claimed(lease.claimed, token, seconds)?);
     }
     let mut answer = match (limit, intents.len()) {
         (_, 0) => HttpResponse::NoContent().insert_header((RETRY_AFTER, state.store.seconds_between_claims())).finish(),

@@ -15,7 +15,10 @@ WITH progress AS MATERIALIZED (
     ON CONFLICT (day, namespace, state) DO UPDATE SET count = total.count + EXCLUDED.count
 )
 UPDATE finished
-SET state = 'dead', last_error = CASE WHEN before.state = 'dead' THEN last_error ELSE $2 END
+SET state = 'dead',
+    -- By its fulfilment, which was in time.
+    claim_hash = CASE WHEN before.state = 'dead' THEN claim_hash END,
+    last_error = CASE WHEN before.state = 'dead' THEN last_error ELSE $2 END
 FROM before
 WHERE finished.id = before.id AND finished.finished_at = before.finished_at
 RETURNING finished.id, finished.namespace, goal, claim_attempts, worker_id

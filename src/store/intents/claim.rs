@@ -15,6 +15,7 @@ use super::work::{self, Ask, Found, Look};
 use crate::{
     domain::{
         hash::hash64,
+        ids::RequestKey,
         intent::Claimed,
         lanes::{Aim, Reach},
     },
@@ -38,7 +39,7 @@ const AHEAD: i64 = 32;
 /// Tries of a flight whose claims another replica has made meanwhile.
 const TRIES: usize = 3;
 /// The index that holds a request to one set of claims.
-const RETRYABLE_CLAIMS: &str = "intents_retryable_claims";
+const CLAIM_REQUEST: &str = "intents_claim_request";
 
 /// For each so many claims that wait for the database, those who found nothing are asked to stay away a second longer.
 const CLAIMS_A_SECOND: usize = 500;
@@ -58,10 +59,29 @@ pub struct Claim {
     pub tokens: Vec<Uuid>,
     /// Seconds.
     pub lease: f64,
-    /// The tokens are made of an id that the client gave to this request: asked again with it, it gets the claims that it has.
-    pub retryable: bool,
+    /// The client gave an id to this request: asked again with it, it gets the claims that it has.
+    pub retryable: Option<Arc<Retryable>>,
     /// New for each time that it is asked for, and the same when the answer to that was lost.
     pub round: Uuid,
+}
+
+/// What a request that may come again is known by.
+#[derive(Debug)]
+pub struct Retryable {
+    /// The request.
+    pub key: RequestKey,
+    /// What each of its claims is found by.
+    pub places: Vec<Uuid>,
+    /// What the tokens of this try are made of.
+    pub salt: Uuid,
+}
+
+impl Retryable {
+    /// For so many claims, with a new salt.
+    #[must_use]
+    pub fn new(key: RequestKey, claims: usize) -> Self {
+        Self { places: (0..claims).map(|number| key.place(number)).collect(), key, salt: Uuid::new_v4() }
+    }
 }
 
 /// A claim that was made.
@@ -71,8 +91,17 @@ pub struct Lease {
     pub token: usize,
     /// On what.
     pub claimed: Claimed,
-    /// Whole seconds that are left, if it was given out before. None: all of it.
-    pub left: Option<i32>,
+    /// It was given out before, to an earlier try of the request.
+    pub repeated: Option<Repeated>,
+}
+
+/// What is different about a claim that is given out again.
+#[derive(Debug)]
+pub struct Repeated {
+    /// What its token was made of.
+    pub salt: Uuid,
+    /// Whole seconds that are left of its lease.
+    pub left: i32,
 }
 
 impl Store {
@@ -90,7 +119,7 @@ impl Store {
             let reach = Arc::make_mut(&mut request.reach);
             (reach.publisher, reach.public) = (None, false);
             // A request that comes again may hold what it claimed before the pause.
-            if request.admission.is_free() && !request.retryable {
+            if request.admission.is_free() && request.retryable.is_none() {
                 self.flow.found_nothing();
                 return Ok(Vec::new());
             }
@@ -144,8 +173,8 @@ impl Coalesced for Claim {
     }
 
     fn once(&self) -> impl Iterator<Item = Uuid> {
-        let retryable = if self.retryable { self.tokens.as_slice() } else { &[] };
-        self.admission.signed.map(|signed| signed.nonce).into_iter().chain(retryable.iter().copied())
+        let places = self.retryable.iter().flat_map(|request| &request.places);
+        self.admission.signed.map(|signed| signed.nonce).into_iter().chain(places.copied())
     }
 
     fn attempt<'a>(
@@ -226,7 +255,7 @@ async fn claim(
 
 fn was_overtaken(error: &Error) -> bool {
     let error = error.cause::<tokio_postgres::Error>().and_then(tokio_postgres::Error::as_db_error);
-    error.and_then(DbError::constraint) == Some(RETRYABLE_CLAIMS)
+    error.and_then(DbError::constraint) == Some(CLAIM_REQUEST)
 }
 
 async fn claim_once(

@@ -12,7 +12,8 @@
 -- $18 lanes, $19 priorities, $20 their low-water marks: nothing that is due stands at or before that moment
 -- $22 a number that only tries of this very statement share (NULL: there is one try)
 -- $23 goals that are paused
--- $24 for each intent wanted (as $13): the claim is found again by this token's hash if its request is repeated
+-- For each intent wanted, as $13 to $15, where the request has an id (else NULL): $24 what the claim is found again by  $25 what its
+-- token is made of
 -- $21 so many more than are wanted are looked at, should others hold what stands in front
 --
 -- First row: the verdicts, the database's clock, and whether others held some of what was in front (then there may be more).
@@ -38,9 +39,10 @@
 --   * clock_timestamp(), not now(): the transaction may have waited since it began.
 , wanted AS MATERIALIZED (
     SELECT array_agg(token ORDER BY item) AS tokens, array_agg(worker ORDER BY item) AS workers,
-           array_agg(item::integer ORDER BY item) AS items, array_agg(retryable ORDER BY item) AS retryable, count(*) AS count
-    FROM unnest($13::integer[], $14::uuid[], $15::text[], $24::boolean[]) WITH ORDINALITY
-        AS each (request, token, worker, retryable, item)
+           array_agg(item::integer ORDER BY item) AS items, array_agg(place ORDER BY item) AS places,
+           array_agg(salt ORDER BY item) AS salts, count(*) AS count
+    FROM unnest($13::integer[], $14::uuid[], $15::text[], $24::uuid[], $25::uuid[]) WITH ORDINALITY
+        AS each (request, token, worker, place, salt, item)
     WHERE (SELECT verdicts FROM verdicts)[request] = 0
 ), pairs AS MATERIALIZED (
     SELECT own, lane, priority,
@@ -142,15 +144,16 @@
 ), handed_out AS MATERIALIZED (
     -- The first intent goes to the first who asked, and so on.
     SELECT each.*
-    FROM placed, wanted, unnest(ids, lanes, stood_at, tokens, workers, retryable, items)
-        AS each (id, lane, stood_at, token, worker, retryable, item)
+    FROM placed, wanted, unnest(ids, lanes, stood_at, tokens, workers, places, salts, items)
+        AS each (id, lane, stood_at, token, worker, place, salt, item)
     WHERE each.id IS NOT NULL
 ), claimed AS (
     UPDATE intents
     SET state = 'claimed',
         claim_attempts = claim_attempts + 1,
         claim_hash = handed_out.token,
-        claim_retryable = handed_out.retryable,
+        claim_request = handed_out.place,
+        claim_salt = handed_out.salt,
         claim_repeated = false,
         claimed_by = ($1::bigint[])[1],
         worker_id = handed_out.worker,

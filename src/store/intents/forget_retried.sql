@@ -1,12 +1,12 @@
--- Claims whose leases have ended are not found by their requests any more: others may be made by the same tokens.
+-- Claims whose leases have ended are not found by their requests any more: others may be made in their places.
 --
--- $1 hashes of the claim tokens
--- Index: intents_retryable_claims. Locked in the order of ids, as by all who lock several.
+-- $1 what they are found by
+-- Index: intents_claim_request. Locked in the order of ids, as by all who lock several.
 WITH over AS MATERIALIZED (
     SELECT id
     FROM intents
-    WHERE claim_hash = ANY ($1::uuid[]) AND claim_retryable AND state = 'claimed' AND lease_until <= clock_timestamp()
+    WHERE claim_request = ANY ($1::uuid[]) AND claim_hash IS NOT NULL AND lease_until <= clock_timestamp()
     ORDER BY id
     FOR UPDATE
 )
-UPDATE intents SET claim_retryable = false FROM over WHERE intents.id = over.id
+UPDATE intents SET claim_request = NULL FROM over WHERE intents.id = over.id

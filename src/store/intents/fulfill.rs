@@ -159,5 +159,5 @@ async fn answer_of(
 
 async fn has_ended(client: &Session, claim: HeldClaim) -> Result<bool> {
     let statement = client.prepare_cached(statements::HAS_ENDED).await?;
-    Ok(client.query_opt(&statement, &[&claim.id.0, &claim.tenant, &"fulfilled"]).await?.is_some())
+    Ok(client.query_opt(&statement, &[&claim.id.0, &claim.tenant, &"fulfilled", &claim.token]).await?.is_some())
 }

@@ -37,12 +37,12 @@
     INSERT INTO {finished} (
         id, finished_at, tenant_id, claimed_by, created_at, run_at, backoff_base, payload_day, state, priority,
         claim_attempts, max_attempts, has_retry_policy, public, namespace, goal, target_worker, required_capability,
-        worker_id, last_error, result, result_type, claimed_at, traceparent, past_attempts
+        worker_id, last_error, result, result_type, claimed_at, traceparent, past_attempts, claim_hash
     )
     SELECT
         id, now, tenant_id, claimed_by, created_at, run_at, backoff_base, payload_day, 'fulfilled', priority,
         claim_attempts, max_attempts, has_retry_policy, public_lane IS NOT NULL, namespace, goal, target_worker,
-        required_capability, worker_id, last_error, result, result_type, claimed_at, traceparent, past_attempts
+        required_capability, worker_id, last_error, result, result_type, claimed_at, traceparent, past_attempts, claim_hash
     FROM gone, clock
 )
 SELECT verdicts, NULL::integer AS item, NULL::text AS namespace, NULL::text AS goal, NULL::double precision AS worked,

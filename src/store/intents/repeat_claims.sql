@@ -2,12 +2,12 @@
 -- take its answer, leaves them. Each comes with the whole seconds that are left of its
 -- lease, 1 at least.
 --
--- $1 hashes of the claim tokens
--- Index: intents_retryable_claims. Locked in the order of ids, as by all who lock several.
+-- $1 what they are found by
+-- Index: intents_claim_request. Locked in the order of ids, as by all who lock several.
 WITH held AS MATERIALIZED (
     SELECT id
     FROM intents
-    WHERE claim_hash = ANY ($1::uuid[]) AND claim_retryable AND state = 'claimed' AND lease_until > clock_timestamp()
+    WHERE claim_request = ANY ($1::uuid[]) AND claim_hash IS NOT NULL AND state = 'claimed' AND lease_until > clock_timestamp()
     ORDER BY id
     FOR UPDATE
 )
@@ -16,5 +16,5 @@ SET claim_repeated = true
 FROM held
 WHERE intents.id = held.id
 RETURNING intents.id, namespace, goal, claim_attempts, priority, target_worker, required_capability,
-    payload_day::text AS payload_day, claim_hash, NULL::bytea AS payload, traceparent, false AS lapsed,
+    payload_day::text AS payload_day, claim_request, claim_salt, claim_hash, NULL::bytea AS payload, traceparent, false AS lapsed,
     greatest(1, floor(extract(epoch FROM lease_until - clock_timestamp())))::integer AS left

@@ -32,8 +32,13 @@ impl Store {
     pub async fn claim_waiting(&self, request: Claim, wait: Duration) -> Result<Vec<Lease>> {
         let until = Instant::now() + wait;
         let places = places(&request.reach);
-        let (reach, tenant, tokens, retryable, lease) =
-            (Arc::clone(&request.reach), request.tenant, request.tokens.clone(), request.retryable, request.lease);
+        let (reach, tenant, tokens, retryable, lease) = (
+            Arc::clone(&request.reach),
+            request.tenant,
+            request.tokens.clone(),
+            request.retryable.clone(),
+            request.lease,
+        );
         let mut next = request;
         // Those who wait already would have what is there. Newcomers look together, and not one by one.
         let mut together = !wait.is_zero() && self.waiters.has_company(&places);
@@ -62,7 +67,7 @@ impl Store {
                 reach: Arc::clone(&reach),
                 tenant,
                 tokens: tokens.clone(),
-                retryable,
+                retryable: retryable.clone(),
                 lease,
                 round: Uuid::new_v4(),
             };

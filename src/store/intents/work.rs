@@ -8,7 +8,7 @@ use std::{
 use tokio_postgres::{Row, types::ToSql};
 use uuid::Uuid;
 
-use super::claim::{Claim, Lease};
+use super::claim::{Claim, Lease, Repeated, Retryable};
 use crate::{
     domain::{
         ids::IntentId,
@@ -104,7 +104,9 @@ pub(super) async fn look(
     let tokens: Vec<Uuid> = wanted().map(|(_, ask, token)| requests[ask.request].tokens[token]).collect();
     let workers: Vec<Option<&str>> =
         wanted().map(|(_, ask, _)| requests[ask.request].reach.worker.as_deref()).collect();
-    let retryable: Vec<bool> = wanted().map(|(_, ask, _)| requests[ask.request].retryable).collect();
+    let retryable = |ask: &Ask| requests[ask.request].retryable.as_ref();
+    let places: Vec<Option<Uuid>> = wanted().map(|(_, ask, token)| Some(retryable(ask)?.places[token])).collect();
+    let salts: Vec<Option<Uuid>> = wanted().map(|(_, ask, _)| Some(retryable(ask)?.salt)).collect();
     let (aimed, aimed_lanes) = aimed_lanes(requests, look);
     // Later looks are not tried again.
     let first_look = look.aim == Aim::Anyone && look.asks.iter().all(|ask| !ask.admitted);
@@ -133,7 +135,8 @@ pub(super) async fn look(
         &look.ahead,
         &gate,
         &paused,
-        &retryable,
+        &places,
+        &salts,
     ]);
     let (one_goal, limits) = (reach.goal.is_some(), admissions.are_limited());
     let began = Instant::now();
@@ -203,7 +206,7 @@ fn read(rows: &[Row], wanted: &[(usize, usize)]) -> Result<(Leases, Vec<Stood>)>
         let lane = row.try_get("lane").map_err(fault)?;
         let claimed = read_claimed(row).map_err(fault)?;
         places.push(Stood { lane, priority: claimed.priority, at: row.try_get("stood_at").map_err(fault)? });
-        leases.push((ask, Lease { token, claimed, left: None }));
+        leases.push((ask, Lease { token, claimed, repeated: None }));
     }
     Ok((leases, places))
 }
@@ -246,26 +249,26 @@ pub(super) async fn find_payloads(client: &Session, leases: &mut [Lease]) -> Res
     Ok(())
 }
 
-/// Those of the requests that hold claims of earlier tries. What their tokens held until its lease ended is forgotten.
+/// Those of the requests that hold claims of earlier tries. What they held until its lease ended is forgotten.
 pub(super) async fn served(client: &Session, requests: &[&Claim]) -> std::result::Result<HashSet<usize>, Failure> {
     let asked: HashMap<Uuid, usize> = requests
         .iter()
         .enumerate()
-        .filter(|(_, request)| request.retryable)
-        .flat_map(|(number, request)| request.tokens.iter().map(move |token| (*token, number)))
+        .filter_map(|(number, request)| Some((number, request.retryable.as_ref()?)))
+        .flat_map(|(number, request)| request.places.iter().map(move |place| (*place, number)))
         .collect();
     let (mut served, mut over) = (HashSet::new(), Vec::new());
     if asked.is_empty() {
         return Ok(served);
     }
-    let tokens: Vec<Uuid> = asked.keys().copied().collect();
+    let places: Vec<Uuid> = asked.keys().copied().collect();
     let statement = client.prepare_cached(statements::FIND_RETRIED).await?;
-    for row in client.query(&statement, &[&tokens]).await? {
-        let token: Uuid = row.try_get("claim_hash").map_err(Error::fault)?;
+    for row in client.query(&statement, &[&places]).await? {
+        let place: Uuid = row.try_get("claim_request").map_err(Error::fault)?;
         if row.try_get::<_, bool>("lasts").map_err(Error::fault)? {
-            served.extend(asked.get(&token));
+            served.extend(asked.get(&place));
         } else {
-            over.push(token);
+            over.push(place);
         }
     }
     if !over.is_empty() {
@@ -277,20 +280,21 @@ pub(super) async fn served(client: &Session, requests: &[&Claim]) -> std::result
 
 /// Gives a request that came again, and was let in, the claims that it holds.
 pub(super) async fn repeat(client: &Session, request: &Claim) -> std::result::Result<Vec<Lease>, Failure> {
+    let Some(Retryable { key, places, .. }) = request.retryable.as_deref() else { return Ok(Vec::new()) };
     let statement = client.prepare_cached(statements::REPEAT_CLAIMS).await?;
-    let mut leases = read_held(&client.query(&statement, &[&request.tokens]).await?, request)?;
-    leases.sort_by_key(|lease| lease.token);
-    Ok(leases)
-}
-
-fn read_held(rows: &[Row], request: &Claim) -> Result<Vec<Lease>> {
-    let mut leases = Vec::with_capacity(rows.len());
-    for row in rows {
-        let hash: Uuid = row.try_get("claim_hash")?;
-        if let Some(token) = request.tokens.iter().position(|token| *token == hash) {
-            leases.push(Lease { token, claimed: read_claimed(row)?, left: row.try_get("left").ok() });
+    let mut leases = Vec::new();
+    for row in client.query(&statement, &[places]).await? {
+        let read = |name: &str| row.try_get::<_, Uuid>(name).map_err(Error::fault);
+        let (place, salt, hash) = (read("claim_request")?, read("claim_salt")?, read("claim_hash")?);
+        // A replica of an older release claims without a word of these columns: what they say is then of the claim before.
+        let held = |number: &usize| key.token(*number, salt).hash() == hash;
+        if let Some(token) = places.iter().position(|of| *of == place).filter(held) {
+            let left = row.try_get("left").map_err(Error::fault)?;
+            let claimed = read_claimed(&row).map_err(Error::fault)?;
+            leases.push(Lease { token, claimed, repeated: Some(Repeated { salt, left }) });
         }
     }
+    leases.sort_by_key(|lease| lease.token);
     Ok(leases)
 }
 
@@ -299,5 +303,13 @@ pub(super) async fn lost(client: &Session, request: &Claim) -> std::result::Resu
     let reach = &request.reach;
     let (own, public) = (reach.own_lanes(Aim::Either), reach.public_lanes(Aim::Either));
     let statement = client.prepare_cached(statements::FIND_CLAIMS.text(reach.goal.is_some())).await?;
-    Ok(read_held(&client.query(&statement, &[&own, &public, &request.tokens]).await?, request)?)
+    let rows = client.query(&statement, &[&own, &public, &request.tokens]).await?;
+    let mut leases = Vec::with_capacity(rows.len());
+    for row in rows {
+        let hash: Uuid = row.try_get("claim_hash").map_err(Error::fault)?;
+        if let Some(token) = request.tokens.iter().position(|token| *token == hash) {
+            leases.push(Lease { token, claimed: read_claimed(&row).map_err(Error::fault)?, repeated: None });
+        }
+    }
+    Ok(leases)
 }

@@ -1,6 +1,8 @@
 //! `POST /fulfill/{id}`
 
+use intent_bus::{domain::ids::ClaimToken, store::statements};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::support::{
     Claim, Client, TestApp,
@@ -30,6 +32,25 @@ async fn a_fulfilled_intent_is_fulfilled_for_good() {
     root.extend(&claim, 60).await.refused(404, "not_found");
     root.claim("greet").await.empty();
     assert_eq!(root.result(&claim.id).await.expect(200)["result"], json!({"a": [1, 2]}));
+}
+
+#[tokio::test]
+async fn of_two_claims_of_one_tenant_the_one_that_ended_an_intent_is_known() {
+    let app = TestApp::spawn().await;
+    let root = app.root();
+    let lost = held(&root).await;
+    app.db.end_lease_and_backoff(&lost.id).await;
+    let claim = root.claimed("greet").await;
+    root.fulfill(&claim, json!(1)).await.expect(200);
+    // What is asked after a lost answer to COMMIT.
+    let (_, has_ended) =
+        statements::all().into_iter().find(|(name, _)| *name == "intents/has_ended.sql").expect("the statement");
+    let id = Uuid::try_parse(&claim.id).unwrap();
+    for (token, ended) in [(Some(&claim.token), 1), (Some(&lost.token), 0), (None, 1)] {
+        let hash = token.map(|token| ClaimToken::hash_of(token));
+        let rows = app.db.rows(has_ended, &[&id, &0_i64, &"fulfilled", &hash]).await;
+        assert_eq!(rows.len(), ended, "{token:?}");
+    }
 }
 
 #[tokio::test]

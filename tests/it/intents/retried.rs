@@ -70,6 +70,8 @@ async fn the_id_gives_the_next_intent_when_the_first_has_ended_or_its_lease_has(
     app.db.end_lease_and_backoff(&first.id).await;
     let second = root.claimed("greet").await;
     assert_eq!((&second.id, &second.body["claim_attempts"]), (&first.id, &json!(2)));
+    assert_ne!(second.token, first.token, "each claim has a token of its own");
+    root.fulfill(&first, json!("of the first")).await.refused(404, "not_found");
     root.fulfill(&second, json!(1)).await.expect(200);
     root.claim("greet").await.empty();
     let next = root.published(intent("greet")).await;
@@ -97,7 +99,7 @@ async fn an_id_that_is_used_again_after_its_lease_disturbs_nobody() {
     root.published_many(&vec![intent("greet"); 4]).await;
     let first = root.claimed("greet").await;
     app.db.end_lease(&first.id).await;
-    // The first intent is backing off, and its row still has the token.
+    // The first intent is backing off, and its row still knows the request.
     let second = root.claimed("greet").await;
     assert_ne!(second.id, first.id);
     root.fulfill(&second, json!(1)).await.expect(200);
