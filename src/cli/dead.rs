@@ -80,15 +80,22 @@ async fn act(act: Act, admin: &Admin, json: bool) -> Result<Exit, Failure> {
             }
         }
         Act::Retry { ids } => {
-            // Each is one act; those before the one that cannot be done are done.
+            // Each is one act: one that cannot be done stands in the way of no other.
+            let mut failed: Option<Failure> = None;
             for id in ids {
-                admin.retry(&id).await?;
+                if let Err(error) = admin.retry(&id).await {
+                    if let Some(before) = failed.replace(Failure::from(error).about(&id)?) {
+                        before.tell(json);
+                    }
+                    continue;
+                }
                 if json {
                     output::json(&json!({"ok": true, "id": id, "status": "open"}))?;
                 } else {
                     output::complain(format_args!("{} is open again.", printable(&id)));
                 }
             }
+            return failed.map_or(Ok(Exit::Done), Err);
         }
         Act::Show { id } => {
             let detail = admin.dead_letter(&id).await?;

@@ -100,6 +100,18 @@ impl Failure {
         self
     }
 
+    /// The same, about one of several things. What would befall the others as well is an error instead.
+    ///
+    /// # Errors
+    /// The bus cannot be reached, or does not let this caller in.
+    pub(super) fn about(mut self, name: &str) -> Result<Self, Self> {
+        if matches!(self.exit, Exit::Unreachable | Exit::Denied | Exit::TooMuch) {
+            return Err(self);
+        }
+        self.message = format!("{name}: {}", self.message);
+        Ok(self)
+    }
+
     /// Says it on standard error, and gives the status to end with.
     pub(super) fn tell(&self, as_json: bool) -> ExitCode {
         if self.exit == Exit::Done {

@@ -50,12 +50,13 @@ impl Task {
         variables.extend(job.traceparent().map(|trace| ("TRACEPARENT", trace)));
         match self.program.run(job.payload.get().as_bytes(), &variables, job.cancelled()).await {
             Ok(Ended::Itself(finished)) => result(finished),
-            Ok(Ended::TimedOut) => {
+            Ok(Ended::TimedOut(complaint)) => {
                 let limit = self.program.time.unwrap_or_default().as_secs_f64();
-                Err(format!("It did not end within {limit} s, and was ended."))
+                Err(and_said(format!("It did not end within {limit} s, and was ended."), &complaint))
             }
-            Ok(Ended::TooMuchOutput) => {
-                Err(format!("It printed more than {} bytes, and was ended.", self.program.output))
+            Ok(Ended::TooMuchOutput(complaint)) => {
+                let why = format!("It printed more than {} bytes, and was ended.", self.program.output);
+                Err(and_said(why, &complaint))
             }
             Ok(Ended::Cancelled) => Err(STOPPED.to_owned()),
             Err(error) => Err(not_started(&error)),
@@ -76,6 +77,12 @@ async fn known_to_be_private(job: &Job<Box<RawValue>>) -> Result<(), String> {
 
 fn not_started(error: &io::Error) -> String {
     format!("It could not be started: {error}")
+}
+
+/// Why it was ended, and the last lines of its standard error.
+fn and_said(why: String, complaint: &[u8]) -> String {
+    let said = last_lines(complaint, REASON - why.len());
+    if said.is_empty() { why } else { format!("{why} {said}") }
 }
 
 /// What was printed, if all went well; else why not.

@@ -46,10 +46,10 @@ pub(super) struct Program {
 pub(super) enum Ended {
     /// By itself.
     Itself(Finished),
-    /// It took longer than it may.
-    TimedOut,
-    /// It printed more than it may.
-    TooMuchOutput,
+    /// It took longer than it may. With the end of its standard error.
+    TimedOut(Vec<u8>),
+    /// It printed more than it may. The same.
+    TooMuchOutput(Vec<u8>),
     /// It was no longer wanted.
     Cancelled,
 }
@@ -85,29 +85,33 @@ impl Program {
         else {
             return Err(io::Error::other("a process without its three streams"));
         };
+        let mut said = Vec::with_capacity(2 * TAIL);
         let work = async {
             // The guard takes all of it at once, whether the program does or not; that it has died shows by its status.
             let feed = async {
                 let _ = lifeline.write_all(payload).await;
                 Ok(())
             };
-            let complaint = async { Ok(tail(&mut complaint).await) };
+            let complaint = async {
+                tail(&mut complaint, &mut said).await;
+                Ok(())
+            };
             tokio::try_join!(at_most(&mut output, self.output), complaint, feed)
         };
-        let ended = tokio::select! {
+        let ended: fn(Vec<u8>) -> Ended = tokio::select! {
             worked = work => match worked {
-                Ok((output, complaint, ())) => {
+                Ok((output, (), ())) => {
                     let status = child.wait().await?;
-                    return Ok(Ended::Itself(Finished { status, output, complaint }));
+                    return Ok(Ended::Itself(Finished { status, output, complaint: said }));
                 }
                 Err(TooMuch) => Ended::TooMuchOutput,
             },
             () = passed(self.time) => Ended::TimedOut,
-            () = cancelled => Ended::Cancelled,
+            () = cancelled => |_| Ended::Cancelled,
         };
         drop(lifeline);
-        self.wait_for_the_guard(&mut child, &mut output, &mut complaint).await?;
-        Ok(ended)
+        self.wait_for_the_guard(&mut child, &mut output, &mut complaint, &mut said).await?;
+        Ok(ended(said))
     }
 
     /// Waits until nothing of it is left, once the guard has been told to end it.
@@ -116,11 +120,12 @@ impl Program {
         child: &mut Child,
         output: &mut ChildStdout,
         complaint: &mut ChildStderr,
+        said: &mut Vec<u8>,
     ) -> io::Result<()> {
         // A program that cleans up may say so. If nobody read it, SIGPIPE would end it on the spot.
-        let (mut nowhere, mut nowhere_else) = (tokio::io::sink(), tokio::io::sink());
+        let mut nowhere = tokio::io::sink();
         let ended = async {
-            let _ = tokio::join!(copy(output, &mut nowhere), copy(complaint, &mut nowhere_else));
+            let _ = tokio::join!(copy(output, &mut nowhere), tail(complaint, said));
             child.wait().await
         };
         if timeout(self.grace + CLEARED_IN, ended).await.is_err() {
@@ -177,11 +182,10 @@ async fn at_most(stream: impl AsyncRead + Unpin, bytes: usize) -> Result<Vec<u8>
     if read.len() <= bytes { Ok(read) } else { Err(TooMuch) }
 }
 
-/// Its last bytes, up to [`TAIL`].
-async fn tail(mut stream: impl AsyncRead + Unpin) -> Vec<u8> {
-    let mut kept = Vec::with_capacity(2 * TAIL);
+/// Keeps its last bytes, up to [`TAIL`], after those that are kept already.
+async fn tail(mut stream: impl AsyncRead + Unpin, kept: &mut Vec<u8>) {
     loop {
-        match stream.read_buf(&mut kept).await {
+        match stream.read_buf(kept).await {
             Ok(0) | Err(_) => break,
             Ok(_) if kept.len() > TAIL => {
                 kept.drain(..kept.len() - TAIL);
@@ -189,5 +193,4 @@ async fn tail(mut stream: impl AsyncRead + Unpin) -> Vec<u8> {
             Ok(_) => {}
         }
     }
-    kept
 }

@@ -1,3 +1,5 @@
+//! Targets: two are written alike exactly if they mean the same.
+
 #![no_main]
 
 #[allow(dead_code, reason = "of these checks one")]

@@ -1,3 +1,5 @@
+//! Values of headers, names and queries.
+
 #![no_main]
 
 #[allow(dead_code, reason = "of these checks one")]

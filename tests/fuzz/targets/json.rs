@@ -1,3 +1,5 @@
+//! Bodies: nothing panics, and what is JSON stays the same JSON.
+
 #![no_main]
 
 #[allow(dead_code, reason = "of these checks one")]

@@ -1,3 +1,5 @@
+//! Signatures: each vouches for one request, read in one way.
+
 #![no_main]
 
 #[allow(dead_code, reason = "of these checks one")]

@@ -1,3 +1,5 @@
+//! Keys and bodies of shared values.
+
 #![no_main]
 
 #[allow(dead_code, reason = "of these checks one")]

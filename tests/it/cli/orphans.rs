@@ -59,6 +59,21 @@ async fn a_run_that_takes_too_long_is_ended_with_all_that_it_has_started() {
 }
 
 #[tokio::test]
+async fn what_a_program_said_before_it_was_ended_and_while_it_cleaned_up_is_kept() {
+    let app = TestApp::spawn().await;
+    let (cli, root) = (Cli::of(&app), app.root());
+    let id = publish(&root).await;
+    let program = "trap 'echo rolled back >&2; exit 1' TERM; echo stuck at step 4 >&2; while :; do sleep 0.05; done";
+    let limits = ["listen", "g", "--once", "--timeout", "1s", "--grace", "30s"];
+    cli.run(&[limits.as_slice(), &["--exec", "sh", "-c", program]].concat()).await.expect(6);
+    let error = root.status(&id).await.expect(200)["last_error"].clone();
+    let error = error.as_str().expect("an error");
+    // The shell may add that its `sleep` was ended.
+    assert!(error.starts_with("It did not end within 1 s, and was ended. stuck at step 4\n"), "{error}");
+    assert!(error.ends_with("rolled back"), "{error}");
+}
+
+#[tokio::test]
 async fn a_program_that_is_ended_may_clean_up() {
     let app = TestApp::spawn().await;
     let (cli, root) = (Cli::of(&app), app.root());

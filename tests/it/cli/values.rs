@@ -86,7 +86,14 @@ async fn operators_look_at_dead_letters_and_bring_them_back() {
     assert_eq!(cli.run(&["dead", "list", "--json", "--goal", "other"]).await.json(0)["intents"], json!([]));
     assert!(cli.run(&["dead", "show", &id]).await.expect(0).contains("payload    {\"n\":1}"));
     assert_eq!(cli.run(&["dead", "show", &id, "--json"]).await.json(0)["reason"], "no such\nfile");
-    cli.run(&["dead", "retry", &id]).await.expect(0);
+    let nobody = "0".repeat(32);
+    let retried = cli.run(&["dead", "retry", &nobody, &id]).await;
+    retried.expect(5);
+    assert!(
+        retried.complaint.contains(&nobody) && retried.complaint.contains("is open again"),
+        "{}",
+        retried.complaint
+    );
     assert_eq!(root.status(&id).await.expect(200)["status"], "open");
     cli.run(&["dead", "retry", &id]).await.expect(9);
     cli.run(&["dead", "show", &id]).await.expect(5);
