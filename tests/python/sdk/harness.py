@@ -107,9 +107,13 @@ class Bench:
         else:
             raise Failed(f"accepted, instead of {' or '.join(codes)}: {answer!r}")
 
-    def hold(self, job: Job, key: str) -> None:
-        """Let the claim that `key` holds outlast the check, however slow the machine; without the SDK's help."""
-        self.plain(key).post(f"/extend_claim/{job.id}", {"seconds": 60, "claim_token": job.fields["claim_token"]})
+    def wait_for_held_job(self, client: Client, goal: str) -> Job:
+        """A job whose lease outlasts the check, however slow the machine: one whose lease ends before it is longer is claimed again."""
+        return wait_until(lambda: self._claim_and_hold(client, goal), f"a job of {goal!r} to hold")
+
+    def _claim_and_hold(self, client: Client, goal: str) -> Job | None:
+        job = client.claim(goal)
+        return job if job and self.plain(client.key).hold(job) else None
 
     def wait_for_lease_end(self, job: Job) -> None:
         """Until the lease that `job` holds now is over by the bus's own account."""
@@ -132,6 +136,12 @@ class Plain:
 
     def publish(self, goal: str, payload: Any, **fields: Any) -> dict:
         return self.post("/intent", {"goal": goal, "payload": payload, **fields})
+
+    def hold(self, job: Job) -> bool:
+        """Let this claim last for a minute more, without the SDK's help. False: its lease was over."""
+        body = {"seconds": 60, "claim_token": job.fields["claim_token"]}
+        response = requests.post(f"{self.url}/extend_claim/{job.id}", json=body, headers=self.headers, timeout=10)
+        return response.status_code != 404 and bool(self._answer(response))
 
     def post(self, path: str, body: Any, headers: dict | None = None, raw: bool = False) -> dict:
         data = body if raw else json.dumps(body)

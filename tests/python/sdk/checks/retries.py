@@ -106,9 +106,8 @@ def lease_expiry(bench: Bench) -> None:
 def superseded(bench: Bench) -> None:
     slow, quick = bench.client(bench.other_key), bench.client()
     job = claimed(bench, slow, visibility="public", backoff_base=1)
-    again = bench.wait_for_job(quick, bench.goal())
+    again = bench.wait_for_held_job(quick, bench.goal())
     equal(again.id, job.id, "the id of the second claim")
-    bench.hold(again, quick.key)
     bench.refused(lambda: slow.fulfill(job), "not_found", error=bench.sdk.LeaseLost)
     if bench.sdk.version >= V1_1:
         bench.refused(lambda: slow.fail(job, "late"), "not_found", error=bench.sdk.LeaseLost)
@@ -119,8 +118,8 @@ def superseded(bench: Bench) -> None:
 @check("another key cannot finish a claim", before=V2_1)
 def foreign_finish(bench: Bench) -> None:
     client, other = bench.client(), bench.client(bench.other_key)
-    job = claimed(bench, client)
-    bench.hold(job, client.key)
+    bench.publish(bench.goal(), {"n": 1})
+    job = bench.wait_for_held_job(client, bench.goal())
     bench.refused(lambda: other.fulfill(job), "not_found")
     equal(bench.status(job.id)["status"], "claimed", "the status after a foreign fulfill")
     client.fulfill(job)
@@ -129,8 +128,8 @@ def foreign_finish(bench: Bench) -> None:
 @check("a wrong token has lost the lease", since=V2_1)
 def wrong_token(bench: Bench) -> None:
     client = bench.client()
-    job = claimed(bench, client)
-    bench.hold(job, client.key)
+    bench.publish(bench.goal(), {"n": 1})
+    job = bench.wait_for_held_job(client, bench.goal())
     for token in ["x", "0" * len(job.token), job.token[:-1], job.token + "0"]:
         wrong = replace(job, token=token)
         bench.refused(lambda j=wrong: client.fulfill(j), "not_found", error=bench.sdk.LeaseLost)
