@@ -103,6 +103,15 @@ impl Columns {
         columns
     }
 
+    /// The same when an earlier try may have taken place: that one was counted, and what it has done is not refused now for the
+    /// room that others have taken since.
+    pub(super) fn counted_before(mut self, again: bool) -> Self {
+        if again {
+            self.rate_limits.fill(None);
+        }
+        self
+    }
+
     /// Whether any request has a limit.
     pub(super) fn are_limited(&self) -> bool {
         self.rate_limits.iter().any(Option::is_some) || self.tenants.iter().any(|tenant| *tenant != 0)
@@ -126,7 +135,7 @@ impl Admission {
             return Ok(None);
         }
         let statement = tx.prepare_cached(&statements::AT_ANY_TIME.admit).await?;
-        let row = tx.query_one(&statement, &Columns::of([self]).parameters()).await?;
+        let row = tx.query_one(&statement, &Columns::of([self]).counted_before(tx.maybe_done()).parameters()).await?;
         match Verdict::read(&row.try_get::<_, Vec<i16>>("verdicts")?, 1)?[0] {
             Verdict::LetIn => Ok(None),
             verdict => self.refusal(verdict, &**tx).await.map(Some),

@@ -30,6 +30,7 @@ statements! {
     HAS_ENDED = "intents/has_ended.sql",
     REQUEUE = "intents/requeue.sql",
     BURY = "intents/bury.sql",
+    HAS_FAILED = "intents/has_failed.sql",
     EXTEND = "intents/extend.sql",
     RELEASE = "intents/release.sql",
     FIND_RETRIED = "intents/find_retried.sql",

@@ -1,6 +1,6 @@
 //! One request, one transaction; and what to do when the answer to its COMMIT is lost.
 
-use std::{cell::Cell, time::Duration};
+use std::{cell::RefCell, time::Duration};
 
 use tokio_postgres::error::SqlState;
 
@@ -41,19 +41,19 @@ impl Tx<'_> {
 impl Store {
     /// Admits a request and runs its work in the same transaction.
     ///
-    /// If the answer to COMMIT is lost, nobody knows whether it took place. Then the request is run once more: its work finds
-    /// what the first try has left (ids and tokens are the same) and answers as the first would have. The nonce that the
-    /// first try has used is not held against the second.
+    /// If the answer to COMMIT is lost, nobody knows whether it took place. Then the request is sent once more. Where its nonce
+    /// was used, it has taken place, and what it brought is the answer. Otherwise the work is run again:
+    /// it finds what the first try has left (ids and tokens are the same) and answers as the first would have.
     pub async fn transact<T>(&self, admission: &Admission, work: impl AsyncFn(&Tx<'_>) -> Result<T>) -> Result<T> {
-        match self.attempt_in_time(admission, false, &work).await {
-            Ok(Some(done)) => return Ok(done),
-            Ok(None) => {}
-            Err(error) => return Err(error),
-        }
+        let unsure = match self.attempt_in_time(admission, None, &work).await? {
+            Attempt::Committed(done) => return Ok(done),
+            Attempt::Unsure(done) => done,
+        };
         tracing::warn!("The answer to a COMMIT was lost. The request is looked up and, if need be, done again.");
-        self.attempt_in_time(admission, true, &work)
-            .await?
-            .ok_or_else(|| Error::busy("the answer to COMMIT was lost twice"))
+        match self.attempt_in_time(admission, Some(unsure), &work).await? {
+            Attempt::Committed(done) => Ok(done),
+            Attempt::Unsure(_) => Err(Error::busy("the answer to COMMIT was lost twice")),
+        }
     }
 
     /// Admits a request by itself, for what reads only or takes several transactions.
@@ -64,47 +64,53 @@ impl Store {
         if admission.is_free() { Ok(()) } else { self.transact(admission, async |_| Ok(())).await }
     }
 
-    /// One try on a connection of the pool, which is given up if it does not answer.
+    /// One try on a connection of the pool, which is given up if it does not answer. `unsure`: what an earlier try has brought
+    /// whose COMMIT got no answer.
     async fn attempt_in_time<T>(
         &self,
         admission: &Admission,
-        again: bool,
+        unsure: Option<T>,
         work: &impl AsyncFn(&Tx<'_>) -> Result<T>,
-    ) -> Result<Option<T>> {
+    ) -> Result<Attempt<T>> {
         let mut client = self.client().await?;
-        let committing = Cell::new(false);
-        let attempt = self.attempt(&mut client, admission, again, &committing, work);
-        if let Ok(done) = tokio::time::timeout(PATIENCE, attempt).await {
-            return done;
+        let committing = RefCell::new(None);
+        let attempt = self.attempt(&mut client, admission, unsure, &committing, work);
+        if let Ok(attempted) = tokio::time::timeout(PATIENCE, attempt).await {
+            return attempted;
         }
         client.give_up();
-        if committing.get() { Ok(None) } else { Err(Error::busy("the database does not answer")) }
+        committing.take().map(Attempt::Unsure).ok_or_else(|| Error::busy("the database does not answer"))
     }
 
-    /// One try. `None`: the answer to COMMIT was lost.
+    /// One try. While it commits, what its work has brought is in `committing`.
     async fn attempt<T>(
         &self,
         client: &mut Session,
         admission: &Admission,
-        again: bool,
-        committing: &Cell<bool>,
+        unsure: Option<T>,
+        committing: &RefCell<Option<T>>,
         work: &impl AsyncFn(&Tx<'_>) -> Result<T>,
-    ) -> Result<Option<T>> {
-        let tx = Tx { inner: client.transaction().await?, again };
-        match admission.admit(&tx).await? {
-            None => {}
-            Some(Refusal::Replayed | Refusal::RateLimited { .. }) if again => {}
-            Some(refusal) => {
+    ) -> Result<Attempt<T>> {
+        let tx = Tx { inner: client.transaction().await?, again: unsure.is_some() };
+        match (admission.admit(&tx).await?, unsure) {
+            (None, _) => {}
+            (Some(Refusal::Replayed), Some(done)) => {
+                tx.inner.rollback().await?;
+                return Ok(Attempt::Committed(done));
+            }
+            (Some(refusal), _) => {
                 tx.inner.rollback().await?;
                 return Err(self.refused(refusal));
             }
         }
         match work(&tx).await {
             Ok(done) => {
-                committing.set(true);
-                match tx.inner.commit().await {
-                    Ok(()) => Ok(Some(done)),
-                    Err(error) if answer_was_lost(&error) => Ok(None),
+                committing.replace(Some(done));
+                let committed = tx.inner.commit().await;
+                let done = committing.take().ok_or_else(|| Error::fault("a commit has lost what it commits"))?;
+                match committed {
+                    Ok(()) => Ok(Attempt::Committed(done)),
+                    Err(error) if answer_was_lost(&error) => Ok(Attempt::Unsure(done)),
                     Err(error) => Err(error.into()),
                 }
             }
@@ -120,6 +126,13 @@ impl Store {
             }
         }
     }
+}
+
+/// What a try has come to, and what its work has brought.
+enum Attempt<T> {
+    Committed(T),
+    /// The answer to its COMMIT was lost.
+    Unsure(T),
 }
 
 /// Gives up on a database that does not answer.

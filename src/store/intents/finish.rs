@@ -1,9 +1,13 @@
 //! Failing and extending claims. A claim is matched by tenant and token.
 
-use std::{cell::RefCell, collections::HashMap};
+use std::{
+    cell::{Cell, RefCell},
+    collections::{HashMap, HashSet},
+    time::SystemTime,
+};
 
 use intent_bus_protocol::generation::Generation;
-use tokio_postgres::Row;
+use tokio_postgres::{Row, types::ToSql};
 use uuid::Uuid;
 
 use super::late::{self, Late, Outcome};
@@ -43,14 +47,13 @@ impl Store {
         claims: &[(HeldClaim, String)],
         generation: Generation,
     ) -> Result<Vec<Result<Failed>>> {
-        // The first try has the rows locked, so if its answer is lost, it is what changed them.
         let before = RefCell::new(HashMap::<usize, Failed>::new());
         let answer = self.transact(admission, async |tx| {
             let mut decided = fail(tx, claims, generation).await?;
             if tx.maybe_done() {
-                for (item, failed) in before.borrow().iter() {
-                    decided.entry(*item).or_insert_with(|| failed.clone());
-                }
+                let mut before = before.borrow().clone();
+                before.retain(|item, _| !decided.contains_key(item));
+                decided.extend(have_failed(tx, claims, before).await?);
             }
             before.borrow_mut().clone_from(&decided);
             Ok((0..claims.len()).map(|item| decided.remove(&item).ok_or_else(claim_over)).collect::<Vec<_>>())
@@ -95,10 +98,13 @@ impl Store {
     /// # Errors
     /// `not_found` when the lease is over or the claim is not held.
     pub async fn extend(&self, admission: &Admission, claim: HeldClaim, seconds: f64) -> Result<Settled> {
+        let end = Cell::new(None::<SystemTime>);
         let answer = self.transact(admission, async |tx| {
             let statement = tx.prepare_cached(statements::EXTEND).await?;
-            let row = tx.query_opt(&statement, &[&claim.id.0, &claim.tenant, &claim.token, &seconds]).await?;
-            Ok(Settled::read(&row.ok_or_else(claim_over)?)?)
+            let parameters: [&(dyn ToSql + Sync); 5] = [&claim.id.0, &claim.tenant, &claim.token, &seconds, &end.get()];
+            let row = tx.query_opt(&statement, &parameters).await?.ok_or_else(claim_over)?;
+            end.set(Some(row.try_get("lease_until")?));
+            Ok(Settled::read(&row)?)
         });
         let answer = answer.await;
         self.flow.outcome("extend", answer.as_ref().map(|_| ()).map_err(Error::code), 1);
@@ -189,6 +195,26 @@ async fn fail(tx: &Tx<'_>, claims: &[(HeldClaim, String)], generation: Generatio
         }
     }
     Ok(decided)
+}
+
+/// Those of them that an earlier try of the same request has failed: its COMMIT got no answer, but took place.
+async fn have_failed(
+    tx: &Tx<'_>,
+    claims: &[(HeldClaim, String)],
+    before: HashMap<usize, Failed>,
+) -> Result<HashMap<usize, Failed>> {
+    if before.is_empty() {
+        return Ok(before);
+    }
+    let before: Vec<(usize, Failed)> = before.into_iter().collect();
+    let ids: Vec<Uuid> = before.iter().map(|(item, _)| claims[*item].0.id.0).collect();
+    let attempts: Vec<i16> = before.iter().map(|(_, failed)| failed.settled.attempt).collect();
+    let errors: Vec<&str> = before.iter().map(|(item, _)| claims[*item].1.as_str()).collect();
+    let last: Vec<bool> = before.iter().map(|(_, failed)| failed.state == State::Dead).collect();
+    let statement = tx.prepare_cached(statements::HAS_FAILED).await?;
+    let rows = tx.query(&statement, &[&ids, &attempts, &errors, &last]).await?;
+    let found = rows.iter().map(|row| row.try_get("item")).collect::<std::result::Result<HashSet<i64>, _>>()?;
+    Ok((1..).zip(before).filter(|(number, _)| found.contains(number)).map(|(_, failed)| failed).collect())
 }
 
 /// Intents with the errors they failed by.

@@ -87,7 +87,7 @@ async fn fulfill(
     requests: &[&Fulfill],
     again: bool,
 ) -> std::result::Result<Vec<Result<Vec<Result<Done>>>>, Failure> {
-    let admissions = Columns::of(requests.iter().map(|request| &request.admission));
+    let admissions = Columns::of(requests.iter().map(|request| &request.admission)).counted_before(again);
     let each =
         || (1i32..).zip(requests).flat_map(|(number, request)| request.claims.iter().map(move |of| (number, of)));
     let numbers: Vec<i32> = each().map(|(number, _)| number).collect();

@@ -95,7 +95,7 @@ async fn publish(
 ) -> std::result::Result<Vec<Result<Vec<Result<IntentId>>>>, Failure> {
     let columns = IntentColumns::of(requests);
     let pairs = store.lanes_in_use.unknown(columns.pairs());
-    let admissions = Columns::of(requests.iter().map(|request| &request.admission));
+    let admissions = Columns::of(requests.iter().map(|request| &request.admission)).counted_before(again);
     let max_open: Vec<i64> = requests.iter().map(|request| request.max_open.unwrap_or(i64::MAX)).collect();
     let (keys, limits) = (!pairs.is_empty() || columns.key.iter().any(Option::is_some), admissions.are_limited());
     let (lanes, priorities): (Vec<i64>, Vec<i16>) = pairs.iter().copied().unzip();

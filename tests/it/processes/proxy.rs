@@ -13,7 +13,7 @@ use bytes::{Buf, BytesMut};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, split},
     net::{TcpListener, TcpStream, UnixStream},
-    sync::watch,
+    sync::{oneshot, watch},
 };
 use tokio_postgres::{Config, config::Host};
 
@@ -63,6 +63,8 @@ struct Shared {
     upstream: Mutex<Config>,
     /// For the next COMMITs, the first one last.
     losses: Mutex<Vec<Loss>>,
+    /// For the next loss: to tell that it has come about, and what the bus's connection is kept for before it is cut.
+    interlude: Mutex<Option<(oneshot::Sender<()>, oneshot::Receiver<()>)>>,
     link: watch::Sender<Link>,
     /// Part of the text of statements that count as a COMMIT.
     committing: &'static str,
@@ -79,8 +81,8 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let upstream = parse(url);
         let url = with_address(&upstream, listener.local_addr().expect("an address"));
-        let (losses, link) = (Mutex::default(), watch::channel(Link::Up).0);
-        let shared = Arc::new(Shared { upstream: upstream.into(), losses, link, committing });
+        let (losses, interlude, link) = (Mutex::default(), Mutex::default(), watch::channel(Link::Up).0);
+        let shared = Arc::new(Shared { upstream: upstream.into(), losses, interlude, link, committing });
         let for_task = Arc::clone(&shared);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -102,6 +104,15 @@ impl Proxy {
     /// Loses the next COMMITs in these ways, one after the other.
     pub(super) fn lose(&self, losses: &[Loss]) {
         *self.shared.losses.lock().unwrap() = losses.iter().rev().copied().collect();
+    }
+
+    /// Loses the next COMMIT. The first of what comes back tells when; the bus sees its connection cut only once the second is
+    /// used or dropped.
+    pub(super) fn lose_and_wait(&self, loss: Loss) -> (oneshot::Receiver<()>, oneshot::Sender<()>) {
+        let ((lost, when_lost), (go_on, when_to_go_on)) = (oneshot::channel(), oneshot::channel());
+        *self.shared.interlude.lock().unwrap() = Some((lost, when_to_go_on));
+        self.lose(&[loss]);
+        (when_lost, go_on)
     }
 
     /// Losses that have not come about yet.
@@ -185,6 +196,13 @@ async fn relay(
                     until_ready(from_server).await?;
                 }
                 if loss.is_some() {
+                    let interlude = shared.interlude.lock().unwrap().take();
+                    if let Some((lost, go_on)) = interlude {
+                        to_server.shutdown().await?;
+                        // Nobody waits for them if the test has failed meanwhile.
+                        let _ = lost.send(());
+                        let _ = go_on.await;
+                    }
                     return Ok(None);
                 }
             }

@@ -127,10 +127,12 @@ impl Report {
         Self { context, took: Duration::ZERO, findings: None, recovery: None, verdict }
     }
 
-    /// Whether it is safe and its own condition holds.
+    /// Whether it is safe, its own condition holds, and work was done: under load, after the chaos as well.
     #[must_use]
     pub fn passed(&self) -> bool {
-        self.verdict.holds && self.findings.as_ref().is_none_or(Findings::is_safe)
+        self.verdict.holds
+            && self.recovery.is_none_or(|(_, after)| after > 0.0)
+            && self.findings.as_ref().is_none_or(|found| found.is_safe() && found.figures.published > 0)
     }
 
     /// A row of a table in Markdown: name, seed, what was seen, recovery, passed.

@@ -36,13 +36,20 @@ const SLOW_FAILURE: Rewrite =
     ("SELECT clock_timestamp() AS now\n), retry AS", "SELECT clock_timestamp() AS now FROM pg_sleep(0.1)\n), retry AS");
 
 /// All of them.
-pub const ALL: [Mutation; 8] = [
+pub const ALL: [Mutation; 9] = [
     Mutation {
         name: "none",
         what: "nothing, but a failure takes 0.1 s longer: the same run has to be safe",
         rewrites: &[SLOW_FAILURE],
         expected: &[],
         crash: false,
+    },
+    Mutation {
+        name: "none-crash",
+        what: "nothing, but Postgres is killed: the same run has to be safe",
+        rewrites: &[],
+        expected: &[],
+        crash: true,
     },
     Mutation {
         name: "token-predicate",

@@ -9,7 +9,10 @@ mod leases;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+};
 
 use crate::{
     log::{Event, Operation, Outcome, What, operations},
@@ -21,8 +24,9 @@ use crate::{
 pub struct Rules {
     /// Length of a lease, in seconds.
     pub lease: f64,
-    /// When the database was replaced by one that may lack what was acknowledged before, in unix seconds. What that loses is
-    /// counted, not held against the bus; an intent may then be finished once before and once after.
+    /// When the database was replaced by one that may lack what was acknowledged before, in unix seconds. What that loses of
+    /// intents published before is counted, not held against the bus, and such an intent may be finished once before and once
+    /// after. What is published from then on gets no excuse.
     pub replaced_at: Option<f64>,
 }
 
@@ -155,16 +159,61 @@ impl fmt::Display for Findings {
 #[must_use]
 pub fn check(log: &[Event], end: &End, rules: &Rules) -> Findings {
     let operations = operations(log);
-    let mut findings = Findings { figures: figures(&operations, end), violations: Vec::new() };
-    answers::check(&operations, end, rules, &mut findings);
-    leases::check(&operations, rules, &mut findings);
-    history::check(&operations, end, &mut findings);
-    if rules.replaced_at.is_some() {
-        let all = findings.violations.len();
-        findings.violations.retain(|violation| !violation.kind.follows_from_loss());
-        findings.figures.excused = all - findings.violations.len();
+    let mut figures = figures(&operations, end);
+    let mut violations = violations(&operations, end, rules);
+    if let Some(at) = rules.replaced_at {
+        let (follows, mut inexcusable): (Vec<_>, Vec<_>) =
+            violations.into_iter().partition(|violation| violation.kind.follows_from_loss());
+        let (operations, end) = published_from(at, &operations, end);
+        inexcusable.extend(
+            self::violations(&operations, &end, rules).into_iter().filter(|violation| follows.contains(violation)),
+        );
+        figures.excused = follows.iter().filter(|violation| !inexcusable.contains(violation)).count();
+        violations = inexcusable;
     }
-    findings
+    Findings { figures, violations }
+}
+
+fn violations(operations: &[Operation], end: &End, rules: &Rules) -> Vec<Violation> {
+    let mut findings = Findings::default();
+    answers::check(operations, end, rules, &mut findings);
+    leases::check(operations, rules, &mut findings);
+    history::check(operations, end, &mut findings);
+    findings.violations
+}
+
+/// What happened to intents whose publication was first asked for at this time or later.
+fn published_from(at: f64, operations: &[Operation], end: &End) -> (Vec<Operation>, End) {
+    let mut first_asked: HashMap<&str, f64> = HashMap::new();
+    let mut keys: HashMap<&str, &str> =
+        end.intents.iter().map(|intent| (intent.id.as_str(), intent.key.as_str())).collect();
+    for operation in operations {
+        let What::Publish { key, .. } = &operation.what else { continue };
+        let first = first_asked.entry(key).or_insert(operation.asked);
+        *first = first.min(operation.asked);
+        if let Outcome::Published(id) = &operation.outcome {
+            keys.insert(id, key);
+        }
+    }
+    let is_young = |key: &str| first_asked.get(key).is_none_or(|first| *first >= at);
+    let is_young_intent = |id: &str| keys.get(id).is_some_and(|key| is_young(key));
+    let young = |operation: &Operation| match (&operation.what, &operation.outcome) {
+        (What::Publish { key, .. } | What::Replay { key, .. }, _) => is_young(key).then(|| operation.clone()),
+        (What::Claim { .. }, Outcome::Claimed(leases)) => {
+            let leases = leases.iter().filter(|lease| is_young(&lease.key)).cloned().collect();
+            Some(Operation { outcome: Outcome::Claimed(leases), ..operation.clone() })
+        }
+        (What::Claim { .. }, _) => Some(operation.clone()),
+        (What::Fulfil { id, .. } | What::Fail { id, .. } | What::Extend { id, .. } | What::Look { id, .. }, _) => {
+            is_young_intent(id).then(|| operation.clone())
+        }
+    };
+    let end = End {
+        now: end.now,
+        intents: end.intents.iter().filter(|intent| is_young(&intent.key)).cloned().collect(),
+        changes: end.changes.iter().filter(|change| is_young_intent(&change.id)).cloned().collect(),
+    };
+    (operations.iter().filter_map(young).collect(), end)
 }
 
 fn figures(operations: &[Operation], end: &End) -> Figures {

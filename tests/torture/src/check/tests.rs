@@ -295,6 +295,19 @@ fn what_a_replaced_database_lacks_is_counted_and_not_held_against_the_bus() {
 }
 
 #[test]
+fn a_replaced_database_excuses_nothing_that_was_published_after() {
+    let rules = |at| Rules { replaced_at: Some(at), ..RULES };
+    let lost = Story::default().published("a", "1", false);
+    let asked = lost.events[0].at;
+    assert_eq!(check(&lost.events, &lost.end, &rules(asked + 0.5)).figures.excused, 1);
+    let kinds = check(&lost.events, &lost.end, &rules(asked)).kinds();
+    assert_eq!(kinds.keys().copied().collect::<Vec<_>>(), [Kind::Lost]);
+    // Nor what nobody has published.
+    let phantom = Story::default().ends("1", State::Open, None);
+    assert_eq!(check(&phantom.events, &phantom.end, &rules(0.0)).kinds().get(&Kind::Phantom), Some(&1));
+}
+
+#[test]
 fn a_log_can_be_checked_as_it_was_kept() {
     let log = Log::kept();
     let op = log.ask(What::Publish { tenant: "a".to_owned(), key: "k".to_owned(), public: true });

@@ -13,7 +13,7 @@ use crate::{
     crew::Crew,
     experiment::{Context, Report, Scenario, Verdict, under_load},
     load::{GOAL, Habits},
-    log::{Outcome, What, operations},
+    log::{Outcome, What, now, operations, rate},
 };
 
 pub(super) const ALL: &[Scenario] = &[
@@ -116,9 +116,12 @@ async fn worker_killed(context: Context) -> Result<Report> {
 async fn worker_stopped(context: Context) -> Result<Report> {
     let rounds = context.pick(1, 20);
     let mut late = 0;
-    let mut report = under_load(context, Setup::default(), slow(), context.chaos(10, 10), async |cluster, _, lasts| {
+    // Nobody is late but who was stopped.
+    let prompt = Habits { sluggish: 0.0, ..slow() };
+    let kind = prompt.clone();
+    let mut report = under_load(context, Setup::default(), prompt, context.chaos(10, 10), async |cluster, _, lasts| {
         for round in 0..rounds {
-            let mut crew = Crew::start(cluster, &slow(), context.seed, round).await?;
+            let mut crew = Crew::start(cluster, &kind, context.seed, round).await?;
             sleep(Duration::from_secs(2)).await;
             crew.signal(Signal::STOP)?;
             sleep(lasts).await;
@@ -205,6 +208,7 @@ async fn poison_pill(context: Context) -> Result<Report> {
         let Outcome::Published(id) = cluster.bus.ask(to, what, &request).await else {
             return Ok(Verdict::of("the pill was not published", false));
         };
+        let taken = now();
         let session = cluster.database.session().await?;
         let dead = format!("SELECT claim_attempts::int8 FROM finished WHERE id = '{id}' AND state = 'dead'");
         let (until, mut deaths, mut attempts) = (Instant::now() + lasts, 0, None);
@@ -218,8 +222,12 @@ async fn poison_pill(context: Context) -> Result<Report> {
             }
             attempts = session.query_opt(&dead, &[]).await?.map(|row| row.get::<_, i64>(0));
         }
-        let figure = format!("dead after {attempts:?} attempts, {deaths} processes of workers died of it");
-        Ok(Verdict::of(figure, attempts == Some(3)))
+        let others = rate(&cluster.bus.log.events(), taken, now());
+        let attempts = attempts.unwrap_or_default();
+        let figure = format!(
+            "dead after {attempts} attempts, {deaths} processes of workers died of it, others fulfilled at {others:.0}/s"
+        );
+        Ok(Verdict::of(figure, attempts == 3 && deaths > 0 && others > 0.0))
     })
     .await
 }

@@ -54,20 +54,21 @@ async fn race(context: Context, race: Race) -> Result<Report> {
     for round in 0..rounds {
         let outcomes = one_round(&cluster, &mut random, race, at_once, round).await?;
         let mut ids = BTreeSet::new();
-        let mut let_in = 0;
+        let (mut let_in, mut unanswered) = (0, 0);
         for outcome in outcomes {
             match outcome {
                 Outcome::Published(id) => {
                     let_in += 1;
                     ids.insert(id);
                 }
-                Outcome::Unknown(_) => unknown += 1,
+                Outcome::Unknown(_) => unanswered += 1,
                 Outcome::Refused(403, _) if race == Race::Nonce => {}
                 _ => others += 1,
             }
         }
         let all = if race == Race::Key { at_once } else { 1 };
-        once += usize::from(ids.len() == 1 && (let_in == all || unknown > 0));
+        once += usize::from(ids.len() == 1 && let_in <= all && let_in + unanswered >= all);
+        unknown += unanswered;
     }
     let rules = Rules { lease: cluster.setup.lease.into(), replaced_at: None };
     let findings = judge(&cluster, &cluster.bus.log.events(), &rules, context).await?;
