@@ -57,11 +57,9 @@ impl Server {
         let pool = config.database.address.pool(config.database.pool_size)?;
         let traces = start_traces(&config);
         let store = Store::new(pool, config.limits.intent_ttl, Flow::new()?, traces);
-        let bind = |address: &str| {
-            TcpListener::bind(address).map_err(|error| Error::invalid(format!("Cannot listen on {address}: {error}.")))
-        };
-        let bus = bind(&config.listen.bus)?;
-        let metrics = config.listen.metrics.as_deref().map(bind).transpose()?;
+        let bus = bind(&config.listen.bus, "BUS_LISTEN (of dev: --listen)")?;
+        let metrics =
+            config.listen.metrics.as_deref().map(|address| bind(address, "BUS_METRICS_LISTEN")).transpose()?;
         let state = Data::new(State::new(&config, store)?);
         match prepare(&state, &config.database).await {
             Ok(()) => {}
@@ -130,6 +128,13 @@ impl Server {
         tracing::info!("stopped");
         ended.map_err(Error::fault)
     }
+}
+
+/// Takes a port. `setting`: what names another.
+fn bind(address: &str, setting: &str) -> Result<TcpListener> {
+    TcpListener::bind(address).map_err(|error| {
+        Error::invalid(format!("Cannot listen on {address}: {error}. {setting} names another address and port."))
+    })
 }
 
 /// A collector that cannot be used is no reason not to serve.

@@ -5,7 +5,7 @@ use std::{env, path::PathBuf};
 use clap::Args;
 use intent_bus_client::{ClientBuilder, IntentClient, admin::Admin};
 
-use super::exit::{Exit, Failure};
+use super::exit::Failure;
 
 /// The variable with the address.
 const URL: &str = "INTENT_BUS_URL";
@@ -91,7 +91,7 @@ impl Operator {
         let token = token.trim();
         if token.is_empty() {
             let how = "This is for operators. Give their token in INTENT_ADMIN_TOKEN or by --admin-token-file FILE.";
-            return Err(Failure::new(Exit::Denied, how));
+            return Err(Failure::usage(how));
         }
         Ok(bus.builder()?.build_admin(token)?)
     }

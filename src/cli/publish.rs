@@ -28,7 +28,7 @@ pub struct Arguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1000))]
     priority: Option<u32>,
     /// Not to be claimed before so long: 90, 1.5s, 10m, 2h, 1d.
-    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, allow_hyphen_values = true)]
     delay: Option<Duration>,
     /// Let every worker with a key claim it, whosever it is. No secrets in such a payload.
     #[arg(long)]

@@ -34,7 +34,7 @@ pub struct Set {
     #[arg(long)]
     raw: bool,
     /// How long it lasts, a day at most: 90, 10m, 2h. 10 minutes unless told otherwise.
-    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, allow_hyphen_values = true)]
     ttl: Option<Duration>,
     #[command(flatten)]
     pub(super) bus: Bus,

@@ -120,7 +120,7 @@ pub(in crate::http) fn same_site(request: &HttpRequest) -> Result<()> {
 fn unauthorized() -> Error {
     Error::new(
         ErrorCode::Unauthorized,
-        "Send X-Admin-Token, or the user admin with the dashboard's password. A way whose secret is not set is closed.",
+        "X-Admin-Token, or the dashboard's password of the user admin, is missing or wrong. A way whose secret is not set is closed.",
     )
 }
 

@@ -355,9 +355,9 @@ fn read(row: &Row) -> Result<ListedKey> {
 }
 
 fn no_such_key() -> Error {
-    Error::not_found("No such key. GET /admin/keys lists them.")
+    Error::not_found("No such key. The list of keys says which there are.")
 }
 
 fn no_such_tenant() -> Error {
-    Error::not_found("No such tenant. GET /admin/keys says which there are.")
+    Error::not_found("No such tenant. The list of keys says which there are.")
 }

@@ -32,9 +32,9 @@ const ADMIN: &str = "admin-token-of-the-torture-1a2b3c4d5e6f";
 const UNLIMITED: i64 = 1_000_000_000;
 
 /// The bus's own program, beside ours. `BUS_BINARY` names another.
-pub fn binary() -> Result<PathBuf> {
-    if let Some(named) = std::env::var_os("BUS_BINARY") {
-        return std::fs::canonicalize(named).context("BUS_BINARY");
+fn binary() -> Result<PathBuf> {
+    if let Some(named) = named_by("BUS_BINARY")? {
+        return Ok(named);
     }
     let ours = std::env::current_exe()?;
     // The tests of this package run from a folder below.
@@ -42,11 +42,22 @@ pub fn binary() -> Result<PathBuf> {
     found.ok_or_else(|| anyhow!("no intent-bus beside {}: run `cargo build` first", ours.display()))
 }
 
+/// The program of an earlier release, if `BUS_PREVIOUS_BINARY` names one.
+pub fn previous_binary() -> Result<Option<PathBuf>> {
+    named_by("BUS_PREVIOUS_BINARY")
+}
+
+fn named_by(variable: &'static str) -> Result<Option<PathBuf>> {
+    std::env::var_os(variable).map(|named| std::fs::canonicalize(named).context(variable)).transpose()
+}
+
 /// What a cluster is made of.
 #[derive(Debug, Clone)]
 pub struct Setup {
     /// How many replicas.
     pub replicas: usize,
+    /// The program of those that are started, if it is not the one to be tested.
+    pub program: Option<PathBuf>,
     /// Length of a lease, in whole seconds.
     pub lease: u32,
     /// Settings of every replica.
@@ -69,6 +80,7 @@ impl Default for Setup {
     fn default() -> Self {
         Self {
             replicas: 3,
+            program: None,
             lease: 4,
             settings: Vec::new(),
             postgres: vec![("max_connections", "120")],
@@ -179,7 +191,8 @@ impl Cluster {
 
     /// Starts the replica of a place, and waits until it is ready.
     pub async fn raise(&mut self, number: usize) -> Result<()> {
-        let replica = Replica::start(&self.settings(number)).await?;
+        let program = self.setup.program.clone().map_or_else(binary, Ok)?;
+        let replica = Replica::start(&program, &self.settings(number)).await?;
         let place = &mut self.places[number];
         let address = match &place.in_front {
             Some(proxy) => {

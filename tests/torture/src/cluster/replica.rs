@@ -17,8 +17,6 @@ use tokio::{
     sync::watch,
 };
 
-use super::binary;
-
 /// Runs a program so that it ends with us, however we do. Part of util-linux.
 const SETPRIV: &str = "/usr/bin/setpriv";
 /// How long it may take until it listens.
@@ -34,14 +32,14 @@ pub struct Replica {
 }
 
 impl Replica {
-    /// Starts `intent-bus serve` with these settings and nothing else, and waits until it listens.
-    pub async fn start(settings: &[(String, String)]) -> Result<Self> {
+    /// Starts `serve` of this program with these settings and nothing else, and waits until it listens.
+    pub async fn start(program: &Path, settings: &[(String, String)]) -> Result<Self> {
         let mut command = if Path::new(SETPRIV).exists() {
             let mut command = Command::new(SETPRIV);
-            command.args(["--pdeathsig", "KILL", "--"]).arg(binary()?);
+            command.args(["--pdeathsig", "KILL", "--"]).arg(program);
             command
         } else {
-            Command::new(binary()?)
+            Command::new(program)
         };
         command.arg("serve").env_clear().envs(settings.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);

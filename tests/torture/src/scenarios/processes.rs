@@ -1,6 +1,9 @@
 //! Replicas and workers that die, stand still, are replaced, or have a clock of their own.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::Result;
 use rand::RngExt;
@@ -9,7 +12,7 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    cluster::{FAKETIME, Setup},
+    cluster::{FAKETIME, Setup, previous_binary},
     crew::Crew,
     experiment::{Context, Report, Scenario, Verdict, under_load},
     load::{GOAL, Habits},
@@ -65,6 +68,13 @@ pub(super) const ALL: &[Scenario] = &[
         passes: "safe, and no operation without an answer",
         in_ci: false,
         run: |context| Box::pin(rolling_upgrade(context)),
+    },
+    Scenario {
+        name: "migrating-upgrade",
+        what: "replicas of an earlier release (BUS_PREVIOUS_BINARY) are replaced under load by ones that change the schema first",
+        passes: "safe, and no operation without an answer",
+        in_ci: false,
+        run: |context| Box::pin(migrating_upgrade(context)),
     },
 ];
 
@@ -234,22 +244,43 @@ async fn poison_pill(context: Context) -> Result<Report> {
 
 async fn rolling_upgrade(context: Context) -> Result<Report> {
     let rounds = context.pick(2, 10);
-    let setup = Setup { settings: vec![("BUS_DRAIN_SECONDS", "2".to_owned())], ..Setup::default() };
-    let mut unknown = 0;
-    let mut report = under_load(context, setup, Habits::default(), context.chaos(0, 0), async |cluster, _, _| {
+    let (mut report, failed) = replaced(context, None, rounds).await?;
+    report.verdict = Verdict::of(format!("{} replicas replaced, {failed} operations failed", rounds * 3), failed == 0);
+    Ok(report)
+}
+
+async fn migrating_upgrade(context: Context) -> Result<Report> {
+    let Some(previous) = previous_binary()? else {
+        return Ok(Report::skipped(context, "BUS_PREVIOUS_BINARY names no program of an earlier release"));
+    };
+    let (mut report, failed) = replaced(context, Some(previous), 1).await?;
+    let holds = failed == 0 && report.verdict.holds;
+    report.verdict = Verdict::of(format!("{}, {failed} operations failed", report.verdict.figure), holds);
+    Ok(report)
+}
+
+/// Replaces all replicas, so many times. Comes back with the operations that were answered with trouble, or cut off; and with whether
+/// the schema has changed on the way.
+async fn replaced(context: Context, previous: Option<PathBuf>, rounds: usize) -> Result<(Report, usize)> {
+    let settings = vec![("BUS_DRAIN_SECONDS", "2".to_owned())];
+    let setup = Setup { settings, program: previous, ..Setup::default() };
+    let mut failed = 0;
+    let report = under_load(context, setup, Habits::default(), context.chaos(0, 0), async |cluster, _, _| {
+        let (session, newest) =
+            (cluster.database.session().await?, "SELECT max(number)::int8 FROM schema_migrations");
+        let before: i64 = session.query_one(newest, &[]).await?.try_get(0)?;
+        cluster.setup.program = None;
         for _ in 0..rounds {
             for number in 0..cluster.places.len() {
                 cluster.replace(number).await?;
             }
         }
+        let after: i64 = session.query_one(newest, &[]).await?.try_get(0)?;
         let operations = operations(&cluster.bus.log.events());
-        // Answered with trouble, or cut off. What is under way at this moment has no answer yet.
-        let failed = |outcome: &Outcome, answered: f64| matches!(outcome, Outcome::Unknown(_)) && answered.is_finite();
-        unknown = operations.iter().filter(|one| failed(&one.outcome, one.answered)).count();
-        Ok(Verdict::default())
-    })
-    .await?;
-    let replaced = rounds * 3;
-    report.verdict = Verdict::of(format!("{replaced} replicas replaced, {unknown} operations failed"), unknown == 0);
-    Ok(report)
+        // What is under way at this moment has no answer yet.
+        let in_trouble = |outcome: &Outcome, at: f64| matches!(outcome, Outcome::Unknown(_)) && at.is_finite();
+        failed = operations.iter().filter(|one| in_trouble(&one.outcome, one.answered)).count();
+        Ok(Verdict::of(format!("from migration {before} to {after}"), after > before))
+    });
+    Ok((report.await?, failed))
 }
