@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{
     Failure, Store, statements,
     transaction::PATIENCE,
-    workers::{GOALS, Worker},
+    workers::{CAPABILITIES, GOALS, Worker},
 };
 use crate::{
     error::{Error, Result},
@@ -64,6 +64,7 @@ impl Store {
         let able = workers.iter().map(|worker| json(&worker.capabilities)).collect::<Result<Vec<String>>>()?;
         let claims: Vec<i64> = workers.iter().map(|worker| signed(worker.claims)).collect();
         let apart = i64::try_from(GOALS).map_err(Error::fault)?;
+        let remembered = i64::try_from(CAPABILITIES).map_err(Error::fault)?;
         let client = self.client().await.map_err(Failure::Away)?;
         let written = async {
             let statement = client.prepare_cached(statements::BEAT).await?;
@@ -92,6 +93,7 @@ impl Store {
                         &claims,
                         &before,
                         &apart,
+                        &remembered,
                     ],
                 )
                 .await?;

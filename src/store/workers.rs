@@ -15,6 +15,8 @@ const OF_A_TENANT: usize = 200;
 /// Goals of one worker that are told apart, until the next sign of life and in the rows of all. With more it counts as one that
 /// takes any.
 pub(super) const GOALS: usize = 16;
+/// Capabilities of one worker that are remembered, until the next sign of life and in the rows of all. A request names at most 32.
+pub(super) const CAPABILITIES: usize = 64;
 
 /// A worker that has asked for work.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,8 +29,8 @@ pub struct Worker {
     pub name: String,
     /// What it has asked for. None: any goal.
     pub goals: Option<BTreeSet<String>>,
-    /// What it can do.
-    pub capabilities: Vec<String>,
+    /// What it can do, by any of its requests: workers without a name are one.
+    pub capabilities: BTreeSet<String>,
     /// Intents that it has claimed.
     pub claims: u64,
 }
@@ -60,8 +62,10 @@ impl Seen {
             return;
         };
         worker.claims += claims as u64;
-        if worker.capabilities != reach.capabilities {
-            worker.capabilities.clone_from(&reach.capabilities);
+        for capability in &reach.capabilities {
+            if worker.capabilities.len() < CAPABILITIES && !worker.capabilities.contains(capability) {
+                worker.capabilities.insert(capability.clone());
+            }
         }
         match (&mut worker.goals, &reach.goal) {
             (Some(goals), Some(goal)) if goals.contains(goal) => {}
@@ -77,9 +81,9 @@ impl Seen {
         let mut tenants = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for Worker { tenant, namespace, name, goals, capabilities, claims } in workers {
             let Some(worker) = tenants.worker(tenant, &namespace, &name) else { continue };
-            let is_new = worker.goals.as_ref().is_some_and(BTreeSet::is_empty);
-            if is_new {
-                worker.capabilities = capabilities;
+            worker.capabilities.extend(capabilities);
+            while worker.capabilities.len() > CAPABILITIES {
+                worker.capabilities.pop_last();
             }
             worker.claims += claims;
             let both = worker.goals.take().zip(goals).map(|(newer, older)| &newer | &older);
@@ -109,7 +113,7 @@ impl Tenants {
                 namespace: namespace.to_owned(),
                 name: name.to_owned(),
                 goals: Some(BTreeSet::new()),
-                capabilities: Vec::new(),
+                capabilities: BTreeSet::new(),
                 claims: 0,
             };
             of_tenant.by_namespace.entry(namespace.to_owned()).or_default().insert(name.to_owned(), worker);
@@ -144,7 +148,7 @@ mod tests {
         let workers = seen.take();
         assert_eq!(workers.len(), 1);
         assert_eq!(workers[0].goals.clone().unwrap().into_iter().collect::<Vec<_>>(), ["mail", "sms"]);
-        assert_eq!((workers[0].claims, workers[0].capabilities.as_slice()), (3, &["gpu".to_owned()][..]));
+        assert_eq!((workers[0].claims, &workers[0].capabilities), (3, &BTreeSet::from(["gpu".to_owned()])));
         assert_eq!(seen.take(), []);
     }
 
@@ -154,13 +158,13 @@ mod tests {
         seen.asked(1, &reach("ada", Some("mail")), 2);
         seen.asked(1, &reach("eve", None), 1);
         let untold = seen.take();
-        seen.asked(1, &Reach { capabilities: Vec::new(), ..reach("ada", Some("sms")) }, 1);
+        seen.asked(1, &Reach { capabilities: vec!["cpu".to_owned()], ..reach("ada", Some("sms")) }, 1);
         seen.put_back(untold);
         let mut workers = seen.take();
         workers.sort_by(|one, other| one.name.cmp(&other.name));
         let [ada, eve]: [Worker; 2] = workers.try_into().unwrap();
         assert_eq!(ada.goals.clone().unwrap().into_iter().collect::<Vec<_>>(), ["mail", "sms"]);
-        assert_eq!((ada.claims, ada.capabilities.as_slice()), (3, &[][..]));
+        assert_eq!((ada.claims, ada.capabilities), (3, BTreeSet::from(["cpu".to_owned(), "gpu".to_owned()])));
         assert_eq!((eve.claims, eve.goals.as_ref(), eve.capabilities.len()), (1, None, 1));
     }
 

@@ -14,7 +14,7 @@ WITH clock AS MATERIALIZED (
     FROM intents
     WHERE id = $1
 ), recent AS MATERIALIZED (
-    SELECT tenant_id, namespace, worker_id, goals, asked_at, capabilities
+    SELECT tenant_id, namespace, worker_id, goals, asked_at, capabilities, able_at
     FROM workers
     WHERE seen_at > (SELECT now FROM clock) - interval '5 minutes'
     ORDER BY seen_at DESC
@@ -25,10 +25,13 @@ WITH clock AS MATERIALIZED (
            -- At its last sign of life, or in the last five minutes.
            (goals IS NULL OR intent.goal = ANY (goals) OR coalesce(greatest(
                (asked_at ->> intent.goal)::double precision, (asked_at ->> '')::double precision
-           ) > extract(epoch FROM now) - 300, false))
-               AND (required_capability IS NULL OR required_capability = ANY (capabilities)) AS asks,
-           required_capability = ANY (capabilities) AS capable
-    FROM clock, intent, recent
+           ) > extract(epoch FROM now) - 300, false)) AND (required_capability IS NULL OR capable) AS asks,
+           capable
+    FROM clock, intent, recent, LATERAL (
+        SELECT required_capability = ANY (capabilities)
+                   OR coalesce((able_at ->> required_capability)::double precision > extract(epoch FROM now) - 300, false)
+                   AS capable
+    ) AS able
     WHERE recent.namespace = intent.namespace AND (recent.tenant_id = intent.tenant_id OR intent.public)
       AND (target_worker IS NULL OR worker_id = target_worker)
 ), claimers AS MATERIALIZED (

@@ -1,9 +1,10 @@
--- A page of workers, those that were seen last first. Goals: those of the last sign of life, and of the last five minutes; none: any.
+-- A page of workers, those that were seen last first. Goals and capabilities: those of the last sign of life, and of the last five
+-- minutes; no goal: any.
 --
 -- $1 seen before this (NULL: any time), $2..$4 or at that very moment, by a lower tenant, namespace and name
 -- $5 how many
 -- Index: workers_seen_at, backwards.
-SELECT workers.tenant_id, owner, namespace, worker_id, asked.goals, capabilities, claims, workers.seen_at AS moment,
+SELECT workers.tenant_id, owner, namespace, worker_id, asked.goals, able.capabilities, claims, workers.seen_at AS moment,
        extract(epoch FROM first_seen_at)::double precision AS first_seen_at,
        extract(epoch FROM seen_at)::double precision AS seen_at
 FROM workers
@@ -18,6 +19,15 @@ CROSS JOIN LATERAL (
         WHERE at::double precision > extract(epoch FROM clock_timestamp()) - 300
     ) AS of_late
 ) AS asked
+CROSS JOIN LATERAL (
+    SELECT coalesce(array_agg(capability ORDER BY capability), '{}') AS capabilities
+    FROM (
+        SELECT unnest(workers.capabilities) AS capability
+        UNION
+        SELECT capability FROM jsonb_each(able_at) AS late (capability, at)
+        WHERE at::double precision > extract(epoch FROM clock_timestamp()) - 300
+    ) AS of_late
+) AS able
 WHERE workers.seen_at <= coalesce($1::timestamptz, 'infinity')
   AND (workers.seen_at < coalesce($1, 'infinity')
        OR (workers.tenant_id, namespace, worker_id) < ($2::bigint, $3::text, $4::text))

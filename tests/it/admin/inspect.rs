@@ -131,6 +131,13 @@ async fn it_says_which_worker_or_capability_is_missing() {
     assert_eq!(codes(&app, &id).await, ["no_capable_worker"]);
     worker(&app, "alice", "pi", None, vec!["cpu", "gpu"], 1.0).await;
     assert_eq!(codes(&app, &id).await, ["ready"]);
+    // Named lately, if not by the last request.
+    worker(&app, "alice", "pi", None, vec!["cpu"], 1.0).await;
+    for (ago, expected) in [(290.0, "ready"), (310.0, "no_capable_worker")] {
+        let sql = "UPDATE workers SET able_at = jsonb_build_object('gpu', floor(extract(epoch FROM clock_timestamp()) - $1::float8))";
+        app.db.execute(sql, &[&ago]).await;
+        assert_eq!(codes(&app, &id).await, [expected], "{ago} s ago");
+    }
 }
 
 #[tokio::test]

@@ -31,7 +31,7 @@ fn pi() -> Vec<Worker> {
         namespace: "default".to_owned(),
         name: "pi".to_owned(),
         goals: None,
-        capabilities: Vec::new(),
+        capabilities: BTreeSet::new(),
         claims: 3,
     }]
 }
@@ -39,6 +39,10 @@ fn pi() -> Vec<Worker> {
 fn pi_for(goals: &[&str]) -> Vec<Worker> {
     let goals: BTreeSet<String> = goals.iter().map(|goal| (*goal).to_owned()).collect();
     vec![Worker { goals: Some(goals), ..pi().remove(0) }]
+}
+
+fn pi_able_to(capabilities: &[String]) -> Vec<Worker> {
+    vec![Worker { capabilities: capabilities.iter().cloned().collect(), ..pi().remove(0) }]
 }
 
 /// A replica that tells of workers.
@@ -134,6 +138,27 @@ async fn a_worker_with_more_goals_than_are_told_apart_asks_for_anything() {
     assert_eq!(goals_known(&teller.store).await, None);
     let kept: i64 = db.value("SELECT count(*) FROM workers, jsonb_object_keys(asked_at)", &[]).await;
     assert_eq!(kept, 1);
+}
+
+#[tokio::test]
+async fn what_a_worker_can_do_is_known_for_five_minutes_whichever_replica_saw_it() {
+    let db = TestDb::create().await;
+    let (mut one, mut other) = (Teller::on(&db), Teller::on(&db));
+    let known = async |store: &Store| store.workers(None, 10).await.unwrap().workers[0].capabilities.clone();
+    let named = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    // Two workers without names, say.
+    one.tells(&pi_able_to(&named(&["gpu"]))).await;
+    other.tells(&pi_able_to(&named(&["camera"]))).await;
+    one.tells(&pi_able_to(&[])).await;
+    assert_eq!(known(&one.store).await, ["camera", "gpu"]);
+    db.batch("UPDATE workers SET able_at = able_at || jsonb_build_object('gpu', (able_at ->> 'gpu')::bigint - 301)")
+        .await;
+    assert_eq!(known(&one.store).await, ["camera"]);
+    let many: Vec<String> = (0..100).map(|number| format!("capability-{number}")).collect();
+    other.tells(&pi_able_to(&many)).await;
+    one.tells(&pi_able_to(&[])).await;
+    let kept: i64 = db.value("SELECT count(*) FROM workers, jsonb_object_keys(able_at)", &[]).await;
+    assert_eq!(kept, 64);
 }
 
 #[tokio::test]

@@ -34,6 +34,8 @@ pub struct Context {
     pub seed: u64,
     /// How long the chaos lasts, if not as long as it usually does.
     pub seconds: Option<u64>,
+    /// How long the peace before and after is, if not as long as it usually is.
+    pub peace: Option<u64>,
     /// The long form.
     pub long: bool,
 }
@@ -53,7 +55,7 @@ impl Context {
 
     /// How long the peace before and after is.
     fn peace(&self) -> Duration {
-        Duration::from_secs(if self.long { 60 } else { 5 })
+        Duration::from_secs(self.peace.unwrap_or(if self.long { 60 } else { 5 }))
     }
 
     /// Its random numbers, apart from those of its clients.

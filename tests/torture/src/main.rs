@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Result, anyhow};
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use tokio::runtime::Runtime;
 use torture::{
     crew,
@@ -29,20 +29,7 @@ enum Command {
     /// Names the experiments.
     List,
     /// Runs experiments, and prints a row of a table for each.
-    Run {
-        /// Which; `all`, or `ci` for those of the short run.
-        #[arg(required = true)]
-        names: Vec<String>,
-        /// What all decisions come from. Without it a new one, which is printed.
-        #[arg(long)]
-        seed: Option<u64>,
-        /// How long the chaos lasts.
-        #[arg(long)]
-        seconds: Option<u64>,
-        /// The long form.
-        #[arg(long)]
-        long: bool,
-    },
+    Run(Run),
     /// Breaks the bus itself, one rule after the other, by rewriting its statements on their way to Postgres. The check has to
     /// notice each time.
     Mutations {
@@ -57,12 +44,31 @@ enum Command {
     Worker,
 }
 
+#[derive(Args)]
+struct Run {
+    /// Which; `all`, or `ci` for those of the short run.
+    #[arg(required = true)]
+    names: Vec<String>,
+    /// What all decisions come from. Without it a new one, which is printed.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// How long the chaos lasts.
+    #[arg(long)]
+    seconds: Option<u64>,
+    /// Seconds of load in peace before the chaos, and after it: what recovery is measured by.
+    #[arg(long, value_name = "SECONDS")]
+    peace: Option<u64>,
+    /// The long form.
+    #[arg(long)]
+    long: bool,
+}
+
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::List => list(),
         Command::Mutations { names, seed } => mutate(&names, seed),
         Command::Worker => runtime().and_then(|runtime| runtime.block_on(crew::serve())).map(|()| true),
-        Command::Run { names, seed, seconds, long } => run(&names, seed.unwrap_or_else(fresh), seconds, long),
+        Command::Run(arguments) => run(&arguments),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
@@ -143,12 +149,13 @@ fn mutate(names: &[String], seed: u64) -> Result<bool> {
 }
 
 /// Whether all have passed.
-fn run(names: &[String], seed: u64, seconds: Option<u64>, long: bool) -> Result<bool> {
-    let chosen = named(names)?;
+fn run(arguments: &Run) -> Result<bool> {
+    let &Run { ref names, seed, seconds, peace, long } = arguments;
+    let (chosen, seed) = (named(names)?, seed.unwrap_or_else(fresh));
     let mut passed = true;
     say("| experiment | seed | took | what was seen | recovery | |\n|---|---|---|---|---|---|")?;
     for scenario in chosen {
-        let context = Context { name: scenario.name, seed, seconds, long };
+        let context = Context { name: scenario.name, seed, seconds, peace, long };
         match alone((scenario.run)(context))? {
             Ok(report) => {
                 passed &= report.passed();

@@ -116,7 +116,7 @@ pub const ALL: [Mutation; 9] = [
 
 /// Runs it.
 pub async fn run(mutation: &Mutation, seed: u64) -> Result<Report> {
-    let context = Context { name: mutation.name, seed, seconds: None, long: false };
+    let context = Context { name: mutation.name, seed, seconds: None, peace: None, long: false };
     let setup = Setup { between: true, rewrites: mutation.rewrites.to_vec(), lease: 3, ..Setup::default() };
     let habits = Habits {
         sluggish: 0.03,

@@ -266,8 +266,7 @@ async fn replaced(context: Context, previous: Option<PathBuf>, rounds: usize) ->
     let setup = Setup { settings, program: previous, ..Setup::default() };
     let mut failed = 0;
     let report = under_load(context, setup, Habits::default(), context.chaos(0, 0), async |cluster, _, _| {
-        let (session, newest) =
-            (cluster.database.session().await?, "SELECT max(number)::int8 FROM schema_migrations");
+        let (session, newest) = (cluster.database.session().await?, "SELECT max(number)::int8 FROM schema_migrations");
         let before: i64 = session.query_one(newest, &[]).await?.try_get(0)?;
         cluster.setup.program = None;
         for _ in 0..rounds {
