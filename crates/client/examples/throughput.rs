@@ -11,7 +11,7 @@
 use std::{
     env, fs,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -33,18 +33,20 @@ async fn main() -> intent_bus_client::Result<()> {
         }
     }
 
-    let (ran, all) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
-    let (counter, last) = (Arc::clone(&ran), Arc::clone(&all));
-    let handler = move |job: Job<serde_json::Value>| {
-        if counter.fetch_add(1, Ordering::Relaxed) + 1 == count {
-            last.notify_one();
-        }
-        async move { Ok::<_, Error>(job.payload) }
-    };
+    let handler = async |job: Job<serde_json::Value>| Ok::<_, Error>(job.payload);
+    let (told, all) = (AtomicUsize::new(0), Arc::new(OnceLock::new()));
+    let (last, over) = (Arc::clone(&all), Arc::new(Notify::new()));
+    let stop = Arc::clone(&over);
     let (began, cpu) = (Instant::now(), cpu());
-    // It drains, so that the last ends are told, too.
-    Worker::new(bus).goal(goal, handler).concurrency(concurrency).run_until(all.notified()).await?;
-    let (took, used) = (began.elapsed(), self::cpu().saturating_sub(cpu));
+    let tell = move |_: &_| {
+        if told.fetch_add(1, Ordering::Relaxed) + 1 == count {
+            let _ = last.set(began.elapsed());
+            stop.notify_one();
+        }
+    };
+    Worker::new(bus).goal(goal, handler).concurrency(concurrency).on_end(tell).run_until(over.notified()).await?;
+    // Until the bus knew of the last one: to stop takes a while more, since a claim may still be under way.
+    let (took, used) = (all.get().copied().unwrap_or_default(), self::cpu().saturating_sub(cpu));
     let rate = f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / took.as_secs_f64();
     println!("{count} intents, concurrency {concurrency}: {rate:.0} intents/s in {:.2} s", took.as_secs_f64());
     println!("processor: {:.2} s in all; memory at its highest: {} KiB", used.as_secs_f64(), peak_memory());
