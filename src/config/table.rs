@@ -48,7 +48,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "BUS_MIGRATE",
         "true",
-        "Apply missing migrations at the start. `false`: wait, not ready, until `intent-bus migrate` has applied them.",
+        "Apply missing migrations at the start. `false`: wait, not ready, until `intent-bus migrate` has applied them. Here and wherever else it is `true` or `false`: `1`, `yes` and `on` are `true`, `0`, `no` and `off` are `false`.",
     ),
     secret(
         "BUS_SECRET",
@@ -80,7 +80,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "BUS_KEEP_ALIVE_SECONDS",
         "75",
-        "How long an idle connection is kept. Longer than the load balancer in front keeps it, or requests get lost between the two.",
+        "How long an idle connection is kept, 1 to 3600 s. Longer than the load balancer in front keeps it, or requests get lost between the two.",
     ),
     plain(
         "BUS_DRAIN_SECONDS",
