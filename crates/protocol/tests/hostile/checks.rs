@@ -140,19 +140,3 @@ pub(crate) fn headers(input: &[u8]) {
         assert_eq!(query_pairs(&format!("/claim?{}", query.join("&"))), Ok(pairs));
     }
 }
-
-/// Lines: the key of a value as it stands in a path, and the value. It is kept as text and comes back as that text.
-pub(crate) fn values(input: &[u8]) {
-    let Some([key, value]) = fields(input) else { return };
-    if let Some(target) = target(&[b"/set/", key].concat()) {
-        let decoded = percent_decode(target.split('?').next().unwrap_or_default());
-        assert!(decoded.starts_with(b"/set/"), "{target}");
-    }
-    let Some(value) = str::from_utf8(value).ok().and_then(|value| serde_json::from_str::<&RawValue>(value).ok()) else {
-        return;
-    };
-    if !value.get().starts_with('"') {
-        let kept = serde_json::to_string(&compact(value.get())).unwrap_or_default();
-        assert_eq!(serde_json::from_str::<String>(&kept).ok(), Some(compact(value.get())));
-    }
-}

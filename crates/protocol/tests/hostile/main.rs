@@ -42,8 +42,3 @@ fn json_stays_the_same_json() {
 fn headers_and_queries_are_read_without_surprise() {
     replay("headers", checks::headers);
 }
-
-#[test]
-fn values_are_kept_as_their_text() {
-    replay("values", checks::values);
-}

@@ -1,9 +1,0 @@
-//! Keys and bodies of shared values.
-
-#![no_main]
-
-#[allow(dead_code, reason = "of these checks one")]
-#[path = "../../../crates/protocol/tests/hostile/checks.rs"]
-mod checks;
-
-libfuzzer_sys::fuzz_target!(|input: &[u8]| checks::values(input));
