@@ -1,5 +1,6 @@
--- When workers last asked for each goal, and named each capability. `workers.goals` and `workers.capabilities` hold what one of them said in the ten seconds before its last sign of
--- life, as one replica saw it: a worker that takes turns between goals, or between replicas, seemed not to ask for the others.
+-- When workers last asked for each goal, and named each capability. `workers.goals` and `workers.capabilities` hold what one of them
+-- said in the ten seconds before its last sign of life, as one replica saw it: a worker that takes turns between goals, or between
+-- replicas, seemed not to ask for the others.
 
 -- {goal: unix seconds by the database's clock, whole ones}; goal '': anything. What was asked for in the last five minutes, by
 -- whichever replica; more than 16 goals are written as anything. Written by replicas from this release on, and read together with

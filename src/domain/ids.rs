@@ -42,7 +42,8 @@ impl fmt::Display for IntentId {
     }
 }
 
-/// The secret of one claim, the fencing token of its lease: 128 random bits in hex. Only its hash is stored.
+/// The secret of one claim, the fencing token of its lease: 128 bits in hex, random, or a MAC where the claim
+/// may be asked for again. Only its hash is stored.
 pub struct ClaimToken(String);
 
 impl ClaimToken {

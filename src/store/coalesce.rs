@@ -45,7 +45,7 @@ const GATHER: u32 = 4;
 /// And whatever that took.
 const GATHER_AT_MOST: Duration = Duration::from_millis(8);
 
-/// Longest time for which a request waits for its answer: one try of its own flight, and a second after a lost answer.
+/// Longest time for which a request waits for its answer: for the flight before, one try of its own, and a second after a lost answer.
 const ANSWERED_IN: Duration = Duration::from_secs(20);
 /// For a second try. Whoever has let the first one wait so long seldom answers the second.
 const PATIENCE_AGAIN: Duration = Duration::from_secs(5);
@@ -57,6 +57,9 @@ pub(super) trait Coalesced: Sized + Send + Sync + 'static {
 
     /// The name of its flights in traces.
     const FLIGHT: &'static str;
+
+    /// Whether each of a flight that may have been committed finds out by itself what became of it.
+    const EACH_FINDS_OUT: bool;
 
     /// What each request gets back.
     type Answer: Send + 'static;
@@ -90,7 +93,7 @@ pub(super) trait Coalesced: Sized + Send + Sync + 'static {
 /// Why a flight, or a sign of life, brought no answer.
 #[derive(Debug)]
 pub enum Failure {
-    /// The database has refused, and nothing was done.
+    /// The database has refused, and nothing was done by this try.
     Refused(Error),
     /// The connection ended or hung: nobody knows what was done.
     Lost,
@@ -211,7 +214,7 @@ impl<R: Coalesced> Coalescer<R> {
             let (requests, rows) = (jobs.len(), jobs.iter().map(|job| job.request.items()).sum());
             // A task of its own: should it panic, those behind it are served all the same.
             let for_flight = store.clone();
-            let flight = self.runtime.spawn(async move { settle(&for_flight, jobs).await });
+            let flight = self.runtime.spawn(async move { settle(&for_flight, jobs, false).await });
             if let Err(error) = flight.await {
                 tracing::error!(%error, "a flight has crashed");
             }
@@ -315,17 +318,17 @@ impl<R: Coalesced> Queue<R> {
     }
 }
 
-/// Brings every job its answer.
-fn settle<R: Coalesced>(store: &Store, jobs: Vec<Job<R>>) -> BoxFuture<'_, ()> {
+/// Brings every job its answer. `again`: an earlier try may have been committed.
+fn settle<R: Coalesced>(store: &Store, jobs: Vec<Job<R>>, again: bool) -> BoxFuture<'_, ()> {
     Box::pin(async move {
         let requests: Vec<&R> = jobs.iter().map(|job| &job.request).collect();
         let asked_in = jobs.iter().filter_map(|job| job.asked_in.as_ref());
-        let outcome = match store.traces.begin_flight(R::FLIGHT, jobs.len(), asked_in) {
-            None => attempt_twice(store, &requests).await,
+        let (outcome, again) = match store.traces.begin_flight(R::FLIGHT, jobs.len(), asked_in) {
+            None => attempt_twice(store, &requests, again).await,
             Some(span) => {
-                let outcome = attempt_twice(store, &requests).with_context(span.clone()).await;
+                let (outcome, again) = attempt_twice(store, &requests, again).with_context(span.clone()).await;
                 end_flight(&span, outcome.as_ref().err().map(Failure::name));
-                outcome
+                (outcome, again)
             }
         };
         drop(requests);
@@ -337,10 +340,15 @@ fn settle<R: Coalesced>(store: &Store, jobs: Vec<Job<R>>) -> BoxFuture<'_, ()> {
                     }
                 }
             }
-            Err(Failure::Refused(_)) if jobs.len() > 1 => {
+            Err(Failure::Refused(_)) if jobs.len() > 1 && (R::EACH_FINDS_OUT || !again) => {
                 // Beside the next flight: those behind need not wait until each of these has met its lock or its timeout.
                 let store = store.clone();
-                tokio::spawn(async move { join_all(jobs.into_iter().map(|job| settle(&store, vec![job]))).await });
+                tokio::spawn(
+                    async move { join_all(jobs.into_iter().map(|job| settle(&store, vec![job], again))).await },
+                );
+            }
+            Err(Failure::Refused(_)) if jobs.len() > 1 => {
+                busy(jobs, "an answer of the database was lost, then it refused")
             }
             Err(Failure::Refused(error)) => {
                 if let Some(job) = jobs.into_iter().next() {
@@ -353,18 +361,19 @@ fn settle<R: Coalesced>(store: &Store, jobs: Vec<Job<R>>) -> BoxFuture<'_, ()> {
     })
 }
 
-/// One try, and another if the answer to the first is lost.
+/// One try, and another if the answer to the first is lost. Tells whether any try but the last may have been committed.
 async fn attempt_twice<R: Coalesced>(
     store: &Store,
     requests: &[&R],
-) -> std::result::Result<Vec<Result<R::Answer>>, Failure> {
-    let outcome = attempt(store, requests, false).await;
-    if !matches!(outcome, Err(Failure::Lost)) {
-        return outcome;
+    again: bool,
+) -> (std::result::Result<Vec<Result<R::Answer>>, Failure>, bool) {
+    let outcome = attempt(store, requests, again).await;
+    if again || !matches!(outcome, Err(Failure::Lost)) {
+        return (outcome, again);
     }
     let count = requests.len();
     tracing::warn!(count, "an answer was lost; the requests are looked up and, if need be, done again");
-    attempt(store, requests, true).await
+    (attempt(store, requests, true).await, true)
 }
 
 fn busy<R: Coalesced>(jobs: Vec<Job<R>>, why: &str) {

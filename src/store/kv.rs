@@ -1,5 +1,7 @@
 //! The ephemeral key-value store, by tenant.
 
+use std::{cell::Cell, time::SystemTime};
+
 use super::{
     Store,
     admission::Admission,
@@ -27,6 +29,7 @@ impl Store {
     /// # Errors
     /// What admission refuses; an idempotency clash.
     pub async fn set(&self, admission: &Admission, idempotency: Option<&Idempotency>, entry: &Entry<'_>) -> Result<()> {
+        let before = Cell::new(None::<SystemTime>);
         self.transact(admission, async |tx| {
             if let Some(idempotency) = idempotency
                 && let Reserved::Before = idempotency.reserve(tx).await?
@@ -34,7 +37,9 @@ impl Store {
                 return Ok(());
             }
             let statement = tx.prepare_cached(statements::KV_SET).await?;
-            tx.execute(&statement, &[&entry.tenant, &entry.key, &entry.value, &entry.ttl]).await?;
+            let Entry { tenant, key, value, ttl } = entry;
+            let row = tx.query_opt(&statement, &[tenant, key, value, ttl, &tx.maybe_done(), &before.get()]).await?;
+            before.set(row.map(|row| row.try_get("before")).transpose()?.flatten());
             Ok(())
         })
         .await

@@ -27,7 +27,7 @@ statements! {
     IDEMPOTENCY_FIND = "idempotency/find.sql",
     EXISTS = "intents/exists.sql",
     LOCK_CLAIM = "intents/lock_claim.sql",
-    HAS_ENDED = "intents/has_ended.sql",
+    HAS_FULFILLED = "intents/has_fulfilled.sql",
     REQUEUE = "intents/requeue.sql",
     BURY = "intents/bury.sql",
     HAS_FAILED = "intents/has_failed.sql",

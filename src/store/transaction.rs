@@ -95,9 +95,11 @@ impl Store {
         match (admission.admit(&tx).await?, unsure) {
             (None, _) => {}
             (Some(Refusal::Replayed), Some(done)) => {
-                tx.inner.rollback().await?;
+                let _ = tx.inner.rollback().await;
                 return Ok(Attempt::Committed(done));
             }
+            // The first try was let in; whether it has taken place is not asked where the timestamp is too old by now.
+            (Some(Refusal::Stale), Some(_)) => return Err(Error::busy("the answer to COMMIT was lost")),
             (Some(refusal), _) => {
                 tx.inner.rollback().await?;
                 return Err(self.refused(refusal));

@@ -96,6 +96,7 @@ pub async fn claim(state: Shared, http: HttpRequest, request: ClientRequest) -> 
         lease: f64::from(state.limits.claim_timeout),
         admission: request.admission,
         round: Uuid::new_v4(),
+        waits: !wait.is_zero(),
     };
     if !wait.is_zero() {
         // Seen while it waits.
@@ -108,13 +109,19 @@ pub async fn claim(state: Shared, http: HttpRequest, request: ClientRequest) -> 
     state.store.workers.asked(request.caller.tenant, &reach, leases.len());
     let lease_seconds = i32::try_from(state.limits.claim_timeout).map_err(Error::fault)?;
     let mut intents = Vec::with_capacity(leases.len());
-    for lease in leases {
-        let (token, seconds) = match (lease.repeated, &retryable) {
-            (Some(before), Some(request)) => (Some(request.key.token(lease.token, before.salt)), before.left),
-            _ => (tokens.get_mut(lease.token).and_then(Option::take), lease_seconds),
+    for mut lease in leases {
+        let seconds = lease.earlier.as_ref().map_or(lease_seconds, |earlier| earlier.left);
+        let token = match (lease.earlier.and_then(|earlier| earlier.salt), &retryable) {
+            (Some(salt), Some(request)) => Some(request.key.token(lease.token, salt)),
+            _ => tokens.get_mut(lease.token).and_then(Option::take),
         };
         let token = token.ok_or_else(|| Error::fault("two claims have one token"))?;
-        intents.push(claimed(lease.claimed, token, seconds)?);
+        let Some(payload) = lease.claimed.payload.take() else {
+            // The intent is gone as well.
+            tracing::warn!(id = %lease.claimed.id, "an intent was purged while it was claimed");
+            continue;
+        };
+        intents.push(claimed(lease.claimed, payload, token, seconds)?);
     }
     let mut answer = match (limit, intents.len()) {
         (_, 0) => HttpResponse::NoContent().insert_header((RETRY_AFTER, state.store.seconds_between_claims())).finish(),
@@ -187,8 +194,7 @@ fn whole(text: Option<&str>, name: &str, range: RangeInclusive<i32>) -> Result<O
     .transpose()
 }
 
-fn claimed(claimed: Claimed, token: ClaimToken, lease: i32) -> Result<wire::Claimed> {
-    let payload = claimed.payload.ok_or_else(|| Error::fault(format!("the payload of {} is not there", claimed.id)))?;
+fn claimed(claimed: Claimed, payload: Vec<u8>, token: ClaimToken, lease: i32) -> Result<wire::Claimed> {
     let payload = String::from_utf8(payload).map_err(Error::fault)?;
     Ok(wire::Claimed {
         id: claimed.id.to_string(),

@@ -63,6 +63,8 @@ pub struct Claim {
     pub retryable: Option<Arc<Retryable>>,
     /// New for each time that it is asked for, and the same when the answer to that was lost.
     pub round: Uuid,
+    /// Whoever finds nothing waits, and is let in by that from then on.
+    pub waits: bool,
 }
 
 /// What a request that may come again is known by.
@@ -91,15 +93,15 @@ pub struct Lease {
     pub token: usize,
     /// On what.
     pub claimed: Claimed,
-    /// It was given out before, to an earlier try of the request.
-    pub repeated: Option<Repeated>,
+    /// It was made by an earlier try.
+    pub earlier: Option<Earlier>,
 }
 
-/// What is different about a claim that is given out again.
+/// What is different about a claim that an earlier try has made.
 #[derive(Debug)]
-pub struct Repeated {
-    /// What its token was made of.
-    pub salt: Uuid,
+pub struct Earlier {
+    /// What its token was made of, if not of what this request's are.
+    pub salt: Option<Uuid>,
     /// Whole seconds that are left of its lease.
     pub left: i32,
 }
@@ -157,6 +159,9 @@ impl Store {
 impl Coalesced for Claim {
     const KIND: &'static str = "claim";
     const FLIGHT: &'static str = "flight of claim";
+
+    // Of several that were made by one statement only the first knows its round again.
+    const EACH_FINDS_OUT: bool = false;
 
     type Answer = Vec<Lease>;
 
@@ -306,7 +311,9 @@ async fn claim_once(
     let mut answers = Vec::with_capacity(requests.len());
     for (number, (request, mut progress)) in requests.iter().zip(progress).enumerate() {
         let served = served.contains(&number);
-        if again && progress.refused == Some(Verdict::DoneBefore) && served {
+        // By an earlier try of the same flight, whoever has made it.
+        let again = again || progress.refused == Some(Verdict::DoneBefore);
+        if progress.refused == Some(Verdict::DoneBefore) && served {
             progress.refused = None;
         }
         if served && progress.refused.is_none() {
@@ -320,7 +327,12 @@ async fn claim_once(
                 Ok(leases) => progress.leases = leases,
                 Err(error) => progress.failed = Some(error.into_error()),
             }
-            if !progress.leases.is_empty() || progress.refused == Some(Verdict::DoneBefore) {
+            let found = !progress.leases.is_empty();
+            if !found && request.waits && progress.failed.is_none() {
+                // Nobody knows whether the first try was let in.
+                progress.failed = Some(Error::busy("what became of a claim is not known"));
+            }
+            if found || request.waits || progress.refused == Some(Verdict::DoneBefore) {
                 progress.refused = None;
             }
         }

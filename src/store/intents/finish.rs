@@ -49,12 +49,10 @@ impl Store {
     ) -> Result<Vec<Result<Failed>>> {
         let before = RefCell::new(HashMap::<usize, Failed>::new());
         let answer = self.transact(admission, async |tx| {
-            let mut decided = fail(tx, claims, generation).await?;
-            if tx.maybe_done() {
-                let mut before = before.borrow().clone();
-                before.retain(|item, _| !decided.contains_key(item));
-                decided.extend(have_failed(tx, claims, before).await?);
-            }
+            let first = before.borrow().clone();
+            let mut decided = fail(tx, claims, &first, generation).await?;
+            let rest = first.into_iter().filter(|(item, _)| !decided.contains_key(item)).collect();
+            decided.extend(have_failed(tx, claims, rest).await?);
             before.borrow_mut().clone_from(&decided);
             Ok((0..claims.len()).map(|item| decided.remove(&item).ok_or_else(claim_over)).collect::<Vec<_>>())
         });
@@ -159,12 +157,18 @@ impl<'a> From<&'a Settled> for Changed<'a> {
 }
 
 /// Fails those of the claims that are held, and says what becomes of each, by its number. One that is named twice is failed once.
-async fn fail(tx: &Tx<'_>, claims: &[(HeldClaim, String)], generation: Generation) -> Result<HashMap<usize, Failed>> {
+/// `first`: what an earlier try of the same request has failed, if its COMMIT took place.
+async fn fail(
+    tx: &Tx<'_>,
+    claims: &[(HeldClaim, String)],
+    first: &HashMap<usize, Failed>,
+    generation: Generation,
+) -> Result<HashMap<usize, Failed>> {
     let ids: Vec<Uuid> = claims.iter().map(|(claim, _)| claim.id.0).collect();
     let tokens: Vec<Option<Uuid>> = claims.iter().map(|(claim, _)| claim.token).collect();
-    let Some((first, _)) = claims.first() else { return Ok(HashMap::new()) };
+    let Some((HeldClaim { tenant, .. }, _)) = claims.first() else { return Ok(HashMap::new()) };
     let statement = tx.prepare_cached(statements::LOCK_CLAIM).await?;
-    let rows = tx.query(&statement, &[&ids, &tokens, &first.tenant]).await?;
+    let rows = tx.query(&statement, &[&ids, &tokens, tenant]).await?;
     let (mut decided, mut open, mut dead) = (HashMap::new(), Failures::default(), Failures::default());
     let mut last = None;
     for row in rows {
@@ -174,17 +178,18 @@ async fn fail(tx: &Tx<'_>, claims: &[(HeldClaim, String)], generation: Generatio
         }
         let item = usize::try_from(item - 1).map_err(Error::fault)?;
         let (_, error) = claims.get(item).ok_or_else(|| Error::fault("a claim was locked that nobody named"))?;
-        let next = after_failure(
-            generation,
-            row.try_get("has_retry_policy")?,
-            row.try_get("claim_attempts")?,
-            row.try_get("max_attempts")?,
-        );
+        let settled = Settled::read(&row)?;
+        // Without a token, a later claim of the same tenant's is as good; the earlier try was for the one before.
+        if first.get(&item).is_some_and(|failed| failed.settled.attempt != settled.attempt) {
+            continue;
+        }
+        let (has_policy, most) = (row.try_get("has_retry_policy")?, row.try_get("max_attempts")?);
+        let next = after_failure(generation, has_policy, settled.attempt, most);
         let (state, failures) = match next {
             AfterFailure::Requeue => (State::Open, &mut open),
             AfterFailure::Bury => (State::Dead, &mut dead),
         };
-        decided.insert(item, Failed { state, settled: Settled::read(&row)? });
+        decided.insert(item, Failed { state, settled });
         failures.ids.push(id);
         failures.errors.push(error);
     }

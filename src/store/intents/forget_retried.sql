@@ -1,7 +1,7 @@
 -- Claims whose leases have ended are not found by their requests any more: others may be made in their places.
 --
 -- $1 what they are found by
--- Index: intents_claim_request. Locked in the order of ids, as by all who lock several.
+-- Index: intents_claim_request. Locked in the order of ids.
 WITH over AS MATERIALIZED (
     SELECT id
     FROM intents

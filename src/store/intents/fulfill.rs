@@ -53,6 +53,8 @@ impl Coalesced for Fulfill {
     const KIND: &'static str = "fulfill";
     const FLIGHT: &'static str = "flight of fulfill";
 
+    const EACH_FINDS_OUT: bool = true;
+
     type Answer = Vec<Result<Done>>;
 
     fn turn(&self) -> i64 {
@@ -111,11 +113,13 @@ async fn fulfill(
         }
     }
     let mut done = done.into_iter();
-    let mut answers = Vec::with_capacity(requests.len());
+    let (mut answers, mut too_late) = (Vec::with_capacity(requests.len()), Vec::new());
     for (request, verdict) in requests.iter().zip(verdicts) {
         let done: Vec<Option<Done>> = done.by_ref().take(request.claims.len()).collect();
-        answers.push(answer_of(store, client, request, verdict, done, again).await);
+        answers.push(answer_of(store, client, request, verdict, done, again, &mut too_late).await);
     }
+    let kept = late::keep(client, &too_late).await;
+    late::kept_or_busy(kept, answers.iter_mut().flatten().flatten());
     Ok(answers)
 }
 
@@ -128,36 +132,38 @@ fn note(store: &Store, id: Uuid, row: &Row) -> std::result::Result<Done, tokio_p
     Ok(Done(store.traces.are_on().then(|| Settled::read(row)).transpose()?))
 }
 
-async fn answer_of(
+async fn answer_of<'r>(
     store: &Store,
     client: &Session,
-    request: &Fulfill,
+    request: &'r Fulfill,
     verdict: Verdict,
     done: Vec<Option<Done>>,
     again: bool,
+    too_late: &mut Vec<Late<'r>>,
 ) -> Result<Vec<Result<Done>>> {
+    // Its nonce was used by the lost first try, which was let in.
+    let let_in = verdict == Verdict::LetIn || (again && verdict == Verdict::Replayed);
     let mut answers = Vec::with_capacity(done.len());
-    let mut too_late = Vec::new();
     for ((claim, result), done) in request.claims.iter().zip(done) {
-        // The lost first try had the intent in its hands if it has ended by the same tenant's claim.
+        // By the lost first try, if this very claim has ended it.
         let done = match done {
-            None if again && has_ended(client, *claim).await? => Some(Done(None)),
+            None if again && has_fulfilled(client, *claim).await? => Some(Done(None)),
             done => done,
         };
-        if done.is_none() && verdict == Verdict::LetIn {
+        if done.is_none() && let_in {
             let result = result.as_ref().map(|(bytes, kind)| (bytes.as_ref(), *kind));
             too_late.push(Late { claim: *claim, outcome: Outcome::Fulfilled(result) });
         }
         answers.push(done.ok_or_else(claim_over));
     }
-    late::kept_or_busy(late::keep(client, &too_late).await, &mut answers);
-    if verdict == Verdict::LetIn || (again && verdict == Verdict::Replayed && answers.iter().any(Result::is_ok)) {
+    // A timestamp may have grown too old since the first try.
+    if let_in || (again && verdict == Verdict::Stale && answers.iter().any(Result::is_ok)) {
         return Ok(answers);
     }
     Err(store.refused(request.admission.refusal(verdict, client).await?))
 }
 
-async fn has_ended(client: &Session, claim: HeldClaim) -> Result<bool> {
-    let statement = client.prepare_cached(statements::HAS_ENDED).await?;
-    Ok(client.query_opt(&statement, &[&claim.id.0, &claim.tenant, &"fulfilled", &claim.token]).await?.is_some())
+async fn has_fulfilled(client: &Session, claim: HeldClaim) -> Result<bool> {
+    let statement = client.prepare_cached(statements::HAS_FULFILLED).await?;
+    Ok(client.query_opt(&statement, &[&claim.id.0, &claim.tenant, &claim.token]).await?.is_some())
 }

@@ -24,19 +24,22 @@ pub(super) enum Outcome<'a> {
 }
 
 /// If reports could not be kept, those whose claims are over are asked to come again. The others have their answers.
-pub(super) fn kept_or_busy<T>(kept: Result<()>, answers: &mut [Result<T>]) {
+pub(super) fn kept_or_busy<'a, T: 'a>(kept: Result<()>, answers: impl IntoIterator<Item = &'a mut Result<T>>) {
     let Err(error) = kept else { return };
     tracing::warn!(?error, "reports of lost claims could not be kept");
-    for answer in answers.iter_mut().filter(|answer| answer.is_err()) {
+    for answer in answers.into_iter().filter(|answer| answer.is_err()) {
         *answer = Err(Error::busy("a report of a lost claim could not be kept"));
     }
 }
 
-/// Keeps those of a tenant's reports whose claims were given out and lost; the others leave nothing.
+/// Keeps those of the reports whose claims were given out and lost; the others leave nothing.
 pub(super) async fn keep(client: &Session, reports: &[Late<'_>]) -> Result<()> {
     // Without a token nobody can tell which claim was meant.
     let known = || reports.iter().filter(|late| late.claim.token.is_some());
-    let Some(tenant) = known().map(|late| late.claim.tenant).next() else { return Ok(()) };
+    if known().next().is_none() {
+        return Ok(());
+    }
+    let tenants: Vec<i64> = known().map(|late| late.claim.tenant).collect();
     let ids: Vec<Uuid> = known().map(|late| late.claim.id.0).collect();
     let tokens: Vec<Option<Uuid>> = known().map(|late| late.claim.token).collect();
     let (mut outcomes, mut results, mut kinds, mut errors) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -51,7 +54,7 @@ pub(super) async fn keep(client: &Session, reports: &[Late<'_>]) -> Result<()> {
         errors.push(error);
     }
     let statement = client.prepare_cached(statements::KEEP_LATE).await?;
-    let rows = client.query(&statement, &[&ids, &tokens, &outcomes, &results, &kinds, &errors, &tenant]).await?;
+    let rows = client.query(&statement, &[&ids, &tokens, &outcomes, &results, &kinds, &errors, &tenants]).await?;
     for row in rows {
         let (id, attempt): (Uuid, i16) = (row.try_get("intent_id")?, row.try_get("attempt")?);
         tracing::info!(id = %IntentId(id), attempt, "a report came after its claim was lost; it is kept for operators");

@@ -92,9 +92,9 @@ impl Store {
                 .query_opt(&statement, &[&id.0, &lanes.own_goal, &lanes.own, &lanes.public_goal, &lanes.public])
                 .await?;
             if row.is_none() {
-                // Looked at anew: a first try that was still at it then has brought it back by now.
+                // Looked at anew: a first try that was still at it then has brought it back by now, and somebody may have claimed it.
                 let stands = self.find_on(&**tx, id).await?.ok_or_else(no_such_intent)?.state;
-                if !(tx.maybe_done() && stands == State::Open) {
+                if !(tx.maybe_done() && stands != State::Dead) {
                     let stands = stands.as_str();
                     return Err(Error::new(
                         ErrorCode::Conflict,

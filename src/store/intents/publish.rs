@@ -55,6 +55,8 @@ impl Coalesced for Publish {
     const KIND: &'static str = "publish";
     const FLIGHT: &'static str = "flight of publish";
 
+    const EACH_FINDS_OUT: bool = true;
+
     type Answer = Vec<Result<IntentId>>;
 
     fn turn(&self) -> i64 {
@@ -171,12 +173,14 @@ async fn refused_answer(
     verdict: Verdict,
     again: bool,
 ) -> Result<Vec<Result<IntentId>>> {
-    // By the lost first try, if that has left what it was to store.
-    if again
-        && verdict == Verdict::Replayed
-        && let Some(answer) = published_before(client, request).await?
-    {
-        return Ok(answer);
+    // By the lost first try, if that has left what it was to store. Its timestamp may have grown too old since.
+    if again && matches!(verdict, Verdict::Replayed | Verdict::Stale) {
+        if let Some(answer) = published_before(client, request).await? {
+            return Ok(answer);
+        }
+        if verdict == Verdict::Replayed {
+            return Err(Error::busy("what became of a publish is not known"));
+        }
     }
     Err(store.refused(request.admission.refusal(verdict, client).await?))
 }
@@ -234,7 +238,7 @@ async fn answer_of(
     Ok(answers)
 }
 
-/// The answer to a request whose nonce the lost first try has used: it has stored all of it or none.
+/// The answer to a request whose nonce the lost first try has used: it has stored what there was room for, or nothing.
 async fn published_before(client: &Session, request: &Publish) -> Result<Option<Vec<Result<IntentId>>>> {
     let mut answers = Vec::with_capacity(request.intents.len());
     let mut any = false;

@@ -2,8 +2,8 @@
 -- request was given them.
 --
 -- $1 ids  $2 hashes of the claim tokens, for each
--- Index: primary key of intents; locked in the order of ids, as by all who lock several. They go to the end of those that are due, never back to where they stood (the low-water
--- marks of the replicas may be past that).
+-- Index: primary key of intents; locked in the order of ids. They go to the end of those that are due, never back to where they
+-- stood (the low-water marks of the replicas may be past that).
 WITH held AS MATERIALIZED (
     SELECT intents.id
     FROM unnest($1::uuid[], $2::uuid[]) AS unheard (id, token)

@@ -1,9 +1,8 @@
 -- Gives claims out again to a request that came again and was let in. They are marked, so that the earlier try, when it finds nobody to
--- take its answer, leaves them. Each comes with the whole seconds that are left of its
--- lease, 1 at least.
+-- take its answer, leaves them. Each comes with the whole seconds that are left of its lease, 1 at least.
 --
 -- $1 what they are found by
--- Index: intents_claim_request. Locked in the order of ids, as by all who lock several.
+-- Index: intents_claim_request. Locked in the order of ids.
 WITH held AS MATERIALIZED (
     SELECT id
     FROM intents

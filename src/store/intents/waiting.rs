@@ -70,6 +70,7 @@ impl Store {
                 retryable: retryable.clone(),
                 lease,
                 round: Uuid::new_v4(),
+                waits: true,
             };
         }
     }

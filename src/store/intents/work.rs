@@ -8,7 +8,7 @@ use std::{
 use tokio_postgres::{Row, types::ToSql};
 use uuid::Uuid;
 
-use super::claim::{Claim, Lease, Repeated, Retryable};
+use super::claim::{Claim, Earlier, Lease, Retryable};
 use crate::{
     domain::{
         ids::IntentId,
@@ -206,7 +206,7 @@ fn read(rows: &[Row], wanted: &[(usize, usize)]) -> Result<(Leases, Vec<Stood>)>
         let lane = row.try_get("lane").map_err(fault)?;
         let claimed = read_claimed(row).map_err(fault)?;
         places.push(Stood { lane, priority: claimed.priority, at: row.try_get("stood_at").map_err(fault)? });
-        leases.push((ask, Lease { token, claimed, repeated: None }));
+        leases.push((ask, Lease { token, claimed, earlier: None }));
     }
     Ok((leases, places))
 }
@@ -291,7 +291,7 @@ pub(super) async fn repeat(client: &Session, request: &Claim) -> std::result::Re
         if let Some(token) = places.iter().position(|of| *of == place).filter(held) {
             let left = row.try_get("left").map_err(Error::fault)?;
             let claimed = read_claimed(&row).map_err(Error::fault)?;
-            leases.push(Lease { token, claimed, repeated: Some(Repeated { salt, left }) });
+            leases.push(Lease { token, claimed, earlier: Some(Earlier { salt: Some(salt), left }) });
         }
     }
     leases.sort_by_key(|lease| lease.token);
@@ -308,7 +308,9 @@ pub(super) async fn lost(client: &Session, request: &Claim) -> std::result::Resu
     for row in rows {
         let hash: Uuid = row.try_get("claim_hash").map_err(Error::fault)?;
         if let Some(token) = request.tokens.iter().position(|token| *token == hash) {
-            leases.push(Lease { token, claimed: read_claimed(&row).map_err(Error::fault)?, repeated: None });
+            let left = row.try_get("left").map_err(Error::fault)?;
+            let claimed = read_claimed(&row).map_err(Error::fault)?;
+            leases.push(Lease { token, claimed, earlier: Some(Earlier { salt: None, left }) });
         }
     }
     Ok(leases)

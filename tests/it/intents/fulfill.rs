@@ -43,12 +43,12 @@ async fn of_two_claims_of_one_tenant_the_one_that_ended_an_intent_is_known() {
     let claim = root.claimed("greet").await;
     root.fulfill(&claim, json!(1)).await.expect(200);
     // What is asked after a lost answer to COMMIT.
-    let (_, has_ended) =
-        statements::all().into_iter().find(|(name, _)| *name == "intents/has_ended.sql").expect("the statement");
+    let name = "intents/has_fulfilled.sql";
+    let (_, has_fulfilled) = statements::all().into_iter().find(|(known, _)| *known == name).expect("the statement");
     let id = Uuid::try_parse(&claim.id).unwrap();
     for (token, ended) in [(Some(&claim.token), 1), (Some(&lost.token), 0), (None, 1)] {
         let hash = token.map(|token| ClaimToken::hash_of(token));
-        let rows = app.db.rows(has_ended, &[&id, &0_i64, &"fulfilled", &hash]).await;
+        let rows = app.db.rows(has_fulfilled, &[&id, &0_i64, &hash]).await;
         assert_eq!(rows.len(), ended, "{token:?}");
     }
 }

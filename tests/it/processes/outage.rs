@@ -230,7 +230,7 @@ impl Bus {
 
     /// Does this while the next COMMIT is lost, and the other before the bus gets to know that it was.
     async fn losing_before<T>(&self, loss: Loss, ask: impl Future<Output = T>, meanwhile: impl AsyncFnOnce()) -> T {
-        let (lost, go_on) = self.proxy.lose_and_wait(loss);
+        let (lost, go_on) = self.proxy.lose_and_wait(&[loss]);
         let meanwhile = async {
             lost.await.expect("a COMMIT was lost");
             meanwhile().await;
@@ -373,6 +373,84 @@ async fn a_fail_that_was_lost_with_its_commit_does_not_answer_as_if_it_had_taken
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_fail_without_a_token_whose_answer_was_lost_leaves_the_next_claim_alone() {
+    let bus = Bus::start().await;
+    let client = bus.tenant.declaring("1.1");
+    let id = client.published(json!({"goal": "lost", "payload": {}, "max_attempts": 3, "backoff_base": 1})).await;
+    client.claimed("lost").await;
+    let mut again = None;
+    let meanwhile = async || {
+        bus.db.make_due(&id).await;
+        again = Some(client.claimed("lost").await);
+    };
+    let target = format!("/fail/{id}");
+    let fail = client.post(&target, json!({"error": "once"}));
+    let answer = bus.losing_before(Loss::AnswerOnceCommitted, fail, meanwhile).await;
+    assert_eq!(answer.expect(200)["status"], "open");
+    let again = again.expect("claimed again");
+    assert_eq!(again.body["claim_attempts"], 2);
+    assert_eq!(client.status(&id).await.expect(200)["status"], "claimed");
+    client.fulfill(&again, json!(1)).await.expect(200);
+    without_faults(&bus.replica);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn publishes_that_were_lost_together_and_then_refused_are_found_one_by_one() {
+    let bus = Bus::start().await;
+    let admin = bus.replica.admin();
+    let mut session = bus.db.session().await;
+    let locked = async |session: &mut tokio_postgres::Client| {
+        let lock = session.transaction().await.expect("a transaction");
+        lock.query("SELECT FROM quotas WHERE tenant_id <> 0 FOR UPDATE", &[]).await.expect("a lock");
+        std::mem::forget(lock);
+    };
+    let blocked =
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+    let are_blocked = async |count: i64| {
+        until("blocked publishes", PATIENCE, async || bus.db.value::<i64>(blocked, &[]).await >= count).await;
+    };
+    locked(&mut session).await;
+    // The first goes alone, and what gathers behind it goes together: stored, but nobody is told, and then refused for a lock.
+    let (lost, go_on) = bus.proxy.lose_and_wait(&[Loss::None, Loss::AnswerOnceCommitted]);
+    let publishes = join_all((0..5).map(async |_| bus.tenant.publish(intent("lost")).await));
+    let meanwhile = async {
+        are_blocked(1).await;
+        let queued = "intent_bus_queued_items{kind=\"publish\"} 4";
+        until("four that wait", PATIENCE, async || admin.get("/metrics").await.text().contains(queued)).await;
+        session.batch_execute("COMMIT").await.expect("unlocked");
+        lost.await.expect("a COMMIT was lost");
+        locked(&mut session).await;
+        drop(go_on);
+        are_blocked(2).await;
+        session.batch_execute("COMMIT").await.expect("unlocked");
+    };
+    let (answers, ()) = join(publishes, meanwhile).await;
+    let ids: BTreeSet<String> =
+        answers.iter().map(|answer| answer.expect(201)["id"].as_str().expect("an id").to_owned()).collect();
+    assert_eq!((ids.len(), bus.counts().await), (5, [5, 0, 0, 5]));
+    bus.check_quotas().await;
+    without_faults(&bus.replica);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_timestamp_that_grows_too_old_between_two_tries_refuses_nothing_that_was_done() {
+    let bus = Bus::start().await;
+    let body = intent("lost").to_string();
+    let at = unix_now() - 298;
+    let signed = sign_as(bus.tenant.api_key(), "POST", "/intent", body.as_bytes(), at, &nonce());
+    let client = signed.iter().fold(bus.tenant.clone(), |client, (name, value)| client.with(name, value));
+    let is_stale = "SELECT extract(epoch FROM clock_timestamp())::float8 > $1::float8 + 301";
+    #[expect(clippy::cast_precision_loss, reason = "a timestamp")]
+    let meanwhile = async || {
+        until("a stale timestamp", PATIENCE, async || bus.db.value::<bool>(is_stale, &[&(at as f64)]).await).await;
+    };
+    let answer = bus.losing_before(Loss::AnswerOnceCommitted, client.publish(body.clone()), meanwhile).await;
+    answer.expect(201);
+    assert_eq!(bus.db.count("intents").await, 1);
+    without_faults(&bus.replica);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_has_taken_place_is_not_refused_for_the_room_that_it_took_itself() {
     let bus = Bus::start().await;
     for (number, signs) in [false, true].into_iter().enumerate() {
@@ -389,12 +467,16 @@ async fn what_has_taken_place_is_not_refused_for_the_room_that_it_took_itself() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_signed_set_whose_answer_was_lost_does_not_undo_a_newer_one() {
+async fn a_set_whose_answer_was_lost_does_not_undo_a_newer_one() {
     let bus = Bus::start().await;
-    let client = bus.tenant.signing();
-    let newer = async || drop(bus.tenant.set("lost", json!("newer")).await.expect(200));
-    bus.losing_before(Loss::AnswerOnceCommitted, client.set("lost", json!("older")), newer).await.expect(200);
-    assert_eq!(client.value("lost").await.expect(200)["value"], "newer");
+    for (case, client, loss) in bus.cases().into_iter().filter(|(.., loss)| *loss != Loss::CommitIsLate) {
+        // Where there was a value before, and where there was none.
+        for key in ["lost".to_owned(), nonce()] {
+            let newer = async || drop(client.set(&key, json!("newer")).await.expect(200));
+            bus.losing_before(loss, client.set(&key, json!("older")), newer).await.expect(200);
+            assert_eq!(client.value(&key).await.expect(200)["value"], "newer", "{case}");
+        }
+    }
     without_faults(&bus.replica);
 }
 

@@ -27,6 +27,8 @@ const LATE: Duration = Duration::from_millis(300);
 /// What becomes of a COMMIT. The connection is cut on both sides in each case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Loss {
+    /// Nothing: it is the next one that counts.
+    None,
     /// It reaches Postgres, and the connection is cut before its answer.
     Answer,
     /// It takes place, and then the connection is cut.
@@ -106,12 +108,12 @@ impl Proxy {
         *self.shared.losses.lock().unwrap() = losses.iter().rev().copied().collect();
     }
 
-    /// Loses the next COMMIT. The first of what comes back tells when; the bus sees its connection cut only once the second is
+    /// Loses the next COMMITs. The first of what comes back tells when one is lost; the bus sees its connection cut only once the second is
     /// used or dropped.
-    pub(super) fn lose_and_wait(&self, loss: Loss) -> (oneshot::Receiver<()>, oneshot::Sender<()>) {
+    pub(super) fn lose_and_wait(&self, losses: &[Loss]) -> (oneshot::Receiver<()>, oneshot::Sender<()>) {
         let ((lost, when_lost), (go_on, when_to_go_on)) = (oneshot::channel(), oneshot::channel());
         *self.shared.interlude.lock().unwrap() = Some((lost, when_to_go_on));
-        self.lose(&[loss]);
+        self.lose(losses);
         (when_lost, go_on)
     }
 
@@ -186,6 +188,7 @@ async fn relay(
             message = messages.next() => {
                 let message = message?;
                 let loss = if messages.commits(&message) { shared.losses.lock().unwrap().pop() } else { None };
+                let loss = loss.filter(|loss| *loss != Loss::None);
                 if loss == Some(Loss::CommitIsLate) {
                     return Ok(Some(message));
                 }

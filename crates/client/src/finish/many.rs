@@ -69,7 +69,11 @@ impl IntentClient {
                     }
                 }
                 Some(error) if error.code == "not_found" => Err(finish.lost()),
-                Some(error) => Err(Refusal::of(error).into_error()),
+                Some(error) => match Refusal::of(error).into_error() {
+                    // Of this one alone: the others have their answers.
+                    error if error.is_retryable() => self.finish_after(finish, policy, Some(error)).await,
+                    error => Err(error),
+                },
             });
         }
         Ok(Together::Judged(judged))

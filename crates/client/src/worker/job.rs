@@ -60,7 +60,8 @@ pub(super) fn start(
     // another one. It ends with this set.
     let mut lease = JoinSet::new();
     let running = shared.idle.start();
-    let held = hold(shared.client.clone(), Arc::clone(&claimed), traceparent.clone());
+    let length = shared.longest_lease.seen(claimed.lease()).min(LONGEST_LEASE);
+    let held = hold(shared.client.clone(), Arc::clone(&claimed), length, traceparent.clone());
     lease.spawn(held.instrument(span.clone()));
     let run = async move {
         let end = work(&shared, handler, &claimed, traceparent.clone(), &mut lease).await;
@@ -187,19 +188,20 @@ fn message(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
 }
 
-/// Extends the lease by its own length whenever half of it is left. Returns when it is lost: somebody else has the intent, or
-/// it is over.
-async fn hold(client: IntentClient, claimed: Arc<Claimed>, traceparent: Option<String>) {
-    let lease = claimed.lease().min(LONGEST_LEASE);
+/// Extends the lease whenever half of it is left, by `length`: what is left of a claim that was given out again may be too short to
+/// live by. Returns when it is lost: somebody else has the intent, or it is over.
+async fn hold(client: IntentClient, claimed: Arc<Claimed>, length: Duration, traceparent: Option<String>) {
+    let mut lease = claimed.lease().min(LONGEST_LEASE);
     let gives_codes = claimed.claim_token.is_some();
     let mut until = Instant::now() + lease;
     let mut held = true;
     loop {
         sleep_until(until.checked_sub(lease / 2).unwrap_or(until)).await;
         if held {
-            match client.extend_traced(&claimed, lease, traceparent.as_deref()).await {
+            match client.extend_traced(&claimed, length, traceparent.as_deref()).await {
                 Ok(by) => {
                     until += by;
+                    lease = by;
                     continue;
                 }
                 Err(Error::LeaseLost { .. }) => held = false,

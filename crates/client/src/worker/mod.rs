@@ -12,7 +12,14 @@ mod signals;
 mod stage;
 pub(crate) mod trace;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use serde::de::DeserializeOwned;
 use tokio::{
@@ -121,6 +128,7 @@ struct Shared {
     batches: Arc<Batches>,
     quota: Quota,
     idle: Idle,
+    longest_lease: LongestLease,
     outage: Outage,
     handler_timeout: Option<Duration>,
     cancel_grace: Duration,
@@ -130,6 +138,17 @@ struct Shared {
     /// Whether a claim that finds nothing is the last, once no job runs.
     until_empty: bool,
     stage: watch::Receiver<Stage>,
+}
+
+/// The longest lease that this worker was given: the length of leases on this bus, as far as it can be seen.
+#[derive(Default)]
+struct LongestLease(AtomicU64);
+
+impl LongestLease {
+    fn seen(&self, lease: Duration) -> Duration {
+        let seconds = lease.as_secs();
+        lease.max(Duration::from_secs(self.0.fetch_max(seconds, Ordering::Relaxed)))
+    }
 }
 
 impl Shared {
@@ -384,6 +403,7 @@ impl Worker {
             failed: finisher(),
             quota: Quota::new(self.at_most),
             idle: Idle::new(self.goals.len()),
+            longest_lease: LongestLease::default(),
             outage: Outage::default(),
             handler_timeout: self.handler_timeout,
             cancel_grace: self.cancel_grace,
