@@ -103,6 +103,14 @@ impl Targets {
         }
         targets[random.random_range(0..targets.len())]
     }
+
+    /// Any two of them: different ones, if there are two.
+    pub fn two(&self, random: &mut StdRng) -> [SocketAddr; 2] {
+        let all = self.all();
+        let first = self.any(random);
+        let others: Vec<SocketAddr> = all.into_iter().filter(|other| *other != first).collect();
+        [first, if others.is_empty() { first } else { others[random.random_range(0..others.len())] }]
+    }
 }
 
 /// A lease and its secret.

@@ -24,6 +24,8 @@ const WARM: Duration = Duration::from_secs(2);
 /// How long everything may take to come to its end once nothing is broken any more: three leases, and the backoffs of intents that
 /// have lost several.
 const DRAINED_IN: Duration = Duration::from_secs(60);
+/// What is due when that is over gets so much longer.
+const OVERDUE_FOR: Duration = Duration::from_secs(10);
 
 /// What an experiment is asked for.
 #[derive(Debug, Clone, Copy)]
@@ -187,46 +189,54 @@ pub async fn run_on(
     sleep(peace).await;
     let broken = now();
     ensure!(rate(&cluster.bus.log.events(), before, broken) > 0.0, "there is no load");
-    let verdict = chaos(cluster, &mut context.random(), chaos_lasts).await?;
+    let mut verdict = chaos(cluster, &mut context.random(), chaos_lasts).await?;
     sleep(WARM).await;
     let after = now();
     sleep(peace).await;
     let over = now();
     load.stop_publishing(Duration::from_secs(15)).await?;
-    drain(cluster).await?;
+    let overdue = drain(cluster).await?;
     load.stop_working(Duration::from_secs(20)).await?;
     let events = cluster.bus.log.events();
     let recovery = Some((rate(&events, before, broken), rate(&events, after, over)));
-    let rules = Rules { lease: habits.lease, replaced_at: cluster.replaced_at };
+    let rules = Rules { lost: cluster.lost, ..Rules::of_lease(cluster.setup.lease) };
     let findings = judge(cluster, &events, &rules, context).await?;
+    if overdue > 0 {
+        verdict = Verdict::of(format!("{}; {overdue} were due and have not ended", verdict.figure), false);
+    }
     Ok(Report { context, took: began.elapsed(), findings: Some(findings), recovery, verdict })
 }
 
 /// Holds the end against the log, and the servers' logs against what they should say.
-pub async fn judge(cluster: &Cluster, events: &[Event], rules: &Rules, context: Context) -> Result<Findings> {
+pub async fn judge(cluster: &mut Cluster, events: &[Event], rules: &Rules, context: Context) -> Result<Findings> {
     let end = cluster.end().await?;
     let mut findings = check(events, &end, rules);
     let fault = |what| Violation { kind: Kind::Fault, what };
-    findings.violations.extend(cluster.faults().into_iter().map(fault));
+    findings.violations.extend(cluster.faults()?.into_iter().map(fault));
     if !findings.is_safe() {
         keep(events, &findings, context)?;
     }
     Ok(findings)
 }
 
-/// Waits until every intent has come to its end. What has not by then is for the check to judge.
-pub async fn drain(cluster: &Cluster) -> Result<()> {
+/// Waits until every intent has come to its end, or will be due only later. Comes back with how many are due all the same.
+pub async fn drain(cluster: &Cluster) -> Result<i64> {
     let session = cluster.database.session().await?;
-    let deadline = Instant::now() + DRAINED_IN;
-    while Instant::now() < deadline {
-        let left: i64 = session.query_one("SELECT count(*) FROM intents", &[]).await?.try_get(0)?;
-        if left == 0 {
-            break;
+    let (deadline, left) =
+        (Instant::now() + DRAINED_IN, format!("SELECT count(*), count(*) FILTER (WHERE {IS_DUE}) FROM intents"));
+    loop {
+        let row = session.query_one(&left, &[]).await?;
+        let (all, due): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+        let now = Instant::now();
+        if all == 0 || now >= deadline && due == 0 || now >= deadline + OVERDUE_FOR {
+            return Ok(due);
         }
         sleep(Duration::from_millis(200)).await;
     }
-    Ok(())
 }
+
+/// As [`crate::state::Intent::due_at`]: what is never visible again is due when its lease has ended.
+const IS_DUE: &str = "coalesce(CASE WHEN visible_at = 'infinity' THEN lease_until ELSE visible_at END, '-infinity') <= clock_timestamp()";
 
 /// Keeps the log and what was found in it, for whoever wants to know more.
 fn keep(events: &[Event], findings: &Findings, context: Context) -> Result<()> {

@@ -22,6 +22,10 @@ use crate::{
 
 /// What all of it is about.
 pub const GOAL: &str = "torture";
+/// What a capable worker can do.
+pub const CAPABILITY: &str = "mortal";
+/// Between two tries of a client, in seconds.
+pub(crate) const PAUSE: Range<f64> = 0.05..0.25;
 
 /// How clients behave. Chances are from 0 to 1, times in seconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,10 +52,14 @@ pub struct Habits {
     pub forged: f64,
     /// Another tenant looks at the result.
     pub peeks: f64,
-    /// Whether a process of workers ends when one of them meets a poison pill. Workers within this process only forget it.
+    /// Whether a process of workers ends when one of them meets a poison pill.
     pub mortal: bool,
     /// A worker gives its claim an id, and asks again with it if it got no answer.
     pub again: f64,
+    /// And once more although it got one.
+    pub deaf: f64,
+    /// Workers can do what only processes of workers are to do.
+    pub capable: bool,
     /// A publisher uses an idempotency key.
     pub keyed: f64,
     /// A publisher sends what it has just published by two requests at the same moment.
@@ -78,6 +86,8 @@ impl Default for Habits {
             peeks: 0.05,
             mortal: false,
             again: 0.5,
+            deaf: 0.1,
+            capable: false,
             keyed: 0.8,
             hasty: 0.05,
             public: 0.3,

@@ -97,13 +97,20 @@ fn list() -> Result<bool> {
     Ok(true)
 }
 
-fn named(names: &[String]) -> Result<Vec<&'static Scenario>> {
+/// Those that are asked for, and whether by name.
+fn named(names: &[String]) -> Result<Vec<(&'static Scenario, bool)>> {
     let mut chosen = Vec::new();
     for name in names {
         match name.as_str() {
-            "all" => chosen.extend(scenarios::all()),
-            "ci" => chosen.extend(scenarios::all().into_iter().filter(|scenario| scenario.in_ci)),
-            name => chosen.push(scenarios::find(name).ok_or_else(|| anyhow!("no experiment {name:?}: see `list`"))?),
+            "all" => chosen.extend(scenarios::all().into_iter().map(|scenario| (scenario, false))),
+            "ci" => {
+                let all = scenarios::all().into_iter();
+                chosen.extend(all.filter(|scenario| scenario.in_ci).map(|scenario| (scenario, false)));
+            }
+            name => {
+                let found = scenarios::find(name).ok_or_else(|| anyhow!("no experiment {name:?}: see `list`"))?;
+                chosen.push((found, true));
+            }
         }
     }
     Ok(chosen)
@@ -128,12 +135,14 @@ fn alone(work: impl Future<Output = Result<Report>>) -> Result<Result<Report>> {
 
 /// Whether each was noticed.
 fn mutate(names: &[String], seed: u64) -> Result<bool> {
-    let all = mutations::ALL.iter();
-    let chosen: Vec<&Mutation> =
-        all.filter(|mutation| names.is_empty() || names.iter().any(|name| name == mutation.name)).collect();
-    if chosen.is_empty() {
-        return Err(anyhow!("no such mutation; there are {:?}", mutations::ALL.map(|mutation| mutation.name)));
+    let all = mutations::ALL.map(|mutation| mutation.name);
+    if let Some(unknown) = names.iter().find(|name| !all.contains(&name.as_str())) {
+        return Err(anyhow!("no mutation {unknown:?}; there are {all:?}"));
     }
+    let chosen: Vec<&Mutation> = mutations::ALL
+        .iter()
+        .filter(|mutation| names.is_empty() || names.iter().any(|name| name == mutation.name))
+        .collect();
     let mut noticed = true;
     say("| mutation | what is broken | what the check said | |\n|---|---|---|---|")?;
     for mutation in chosen {
@@ -148,17 +157,19 @@ fn mutate(names: &[String], seed: u64) -> Result<bool> {
     Ok(noticed)
 }
 
-/// Whether all have passed.
+/// Whether all have passed, and those that were named have run.
 fn run(arguments: &Run) -> Result<bool> {
     let &Run { ref names, seed, seconds, peace, long } = arguments;
     let (chosen, seed) = (named(names)?, seed.unwrap_or_else(fresh));
-    let mut passed = true;
+    let (mut passed, mut skipped) = (true, 0);
     say("| experiment | seed | took | what was seen | recovery | |\n|---|---|---|---|---|---|")?;
-    for scenario in chosen {
+    for (scenario, is_named) in chosen {
         let context = Context { name: scenario.name, seed, seconds, peace, long };
         match alone((scenario.run)(context))? {
             Ok(report) => {
-                passed &= report.passed();
+                let is_skipped = report.findings.is_none();
+                skipped += usize::from(is_skipped);
+                passed &= report.passed() && !(is_skipped && is_named);
                 say(&report.row())?;
                 for violation in report.findings.iter().flat_map(|findings| findings.violations.iter().take(5)) {
                     let _ = writeln!(std::io::stderr(), "  {:?}: {}", violation.kind, violation.what);
@@ -169,6 +180,9 @@ fn run(arguments: &Run) -> Result<bool> {
                 say(&format!("| {} | {seed} | | could not be run: {error:#} | | **FAILED** |", scenario.name))?;
             }
         }
+    }
+    if skipped > 0 {
+        say(&format!("\n{skipped} skipped"))?;
     }
     Ok(passed)
 }

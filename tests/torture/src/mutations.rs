@@ -36,7 +36,7 @@ const SLOW_FAILURE: Rewrite =
     ("SELECT clock_timestamp() AS now\n), retry AS", "SELECT clock_timestamp() AS now FROM pg_sleep(0.1)\n), retry AS");
 
 /// All of them.
-pub const ALL: [Mutation; 9] = [
+pub const ALL: [Mutation; 10] = [
     Mutation {
         name: "none",
         what: "nothing, but a failure takes 0.1 s longer: the same run has to be safe",
@@ -74,7 +74,17 @@ pub const ALL: [Mutation; 9] = [
     Mutation {
         name: "skip-locked",
         what: "FOR UPDATE SKIP LOCKED is taken out of claims",
-        rewrites: &[("FOR UPDATE SKIP LOCKED", "")],
+        // No other statement has these lines.
+        rewrites: &[
+            (
+                "LIMIT (SELECT count FROM wanted)\n            FOR UPDATE SKIP LOCKED",
+                "LIMIT (SELECT count FROM wanted)",
+            ),
+            (
+                "required_capability = ANY ($9::text[]))\n            FOR UPDATE SKIP LOCKED",
+                "required_capability = ANY ($9::text[]))",
+            ),
+        ],
         expected: &[Kind::Repeated],
         crash: false,
     },
@@ -103,6 +113,16 @@ pub const ALL: [Mutation; 9] = [
             ("(key IS NULL OR key IN (SELECT hash FROM taken))", "true"),
         ],
         expected: &[Kind::KeyTwice],
+        crash: false,
+    },
+    Mutation {
+        name: "claim-request",
+        what: "a claim that is asked for again does not find what it holds, and no index keeps it from two",
+        rewrites: &[
+            ("AS lasts\nFROM intents\nWHERE ", "AS lasts\nFROM intents\nWHERE false AND "),
+            ("CREATE UNIQUE INDEX intents_claim_request ", "CREATE INDEX intents_claim_request "),
+        ],
+        expected: &[Kind::ClaimedTwice],
         crash: false,
     },
     Mutation {
@@ -137,9 +157,14 @@ pub async fn run(mutation: &Mutation, seed: u64) -> Result<Report> {
         if !mutation.crash {
             sleep(lasts).await;
         }
-        let rewritten: usize =
-            cluster.places.iter().filter_map(|place| place.between.as_ref()).map(Proxy::rewritten).sum();
-        ensure!(mutation.rewrites.is_empty() || rewritten > 0, "no statement has the text that was to be changed");
+        let proxies: Vec<Vec<usize>> =
+            cluster.places.iter().filter_map(|place| place.between.as_ref()).map(Proxy::rewritten).collect();
+        let mut rewritten = 0;
+        for (number, (text, _)) in mutation.rewrites.iter().enumerate() {
+            let times: usize = proxies.iter().filter_map(|counts| counts.get(number)).sum();
+            ensure!(times > 0, "no statement has {text:?}");
+            rewritten += times;
+        }
         Ok(Verdict::told(format!("{rewritten} statements changed")))
     });
     report.await

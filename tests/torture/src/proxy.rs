@@ -66,7 +66,8 @@ struct Shared {
     cut: Mutex<(f64, StdRng)>,
     cuts: AtomicUsize,
     rewrites: Vec<Rewrite>,
-    rewritten: AtomicUsize,
+    /// Of each of them.
+    rewritten: Vec<AtomicUsize>,
 }
 
 impl Proxy {
@@ -85,8 +86,8 @@ impl Proxy {
             closed: watch::channel(0).0,
             cut: Mutex::new((0.0, random)),
             cuts: AtomicUsize::new(0),
+            rewritten: rewrites.iter().map(|_| AtomicUsize::new(0)).collect(),
             rewrites,
-            rewritten: AtomicUsize::new(0),
         });
         let for_task = Arc::clone(&shared);
         let task = tokio::spawn(async move {
@@ -131,10 +132,10 @@ impl Proxy {
         self.shared.cuts.load(Ordering::Relaxed)
     }
 
-    /// Statements that were changed.
+    /// How often each text was changed.
     #[must_use]
-    pub fn rewritten(&self) -> usize {
-        self.shared.rewritten.load(Ordering::Relaxed)
+    pub fn rewritten(&self) -> Vec<usize> {
+        self.shared.rewritten.iter().map(|count| count.load(Ordering::Relaxed)).collect()
     }
 }
 
@@ -202,13 +203,13 @@ impl Shared {
 
     fn rewrite(&self, text: &[u8]) -> Vec<u8> {
         let mut changed = text.to_vec();
-        for (part, instead) in &self.rewrites {
+        for ((part, instead), count) in self.rewrites.iter().zip(&self.rewritten) {
             let mut from = 0;
             while let Some(at) = changed[from..].windows(part.len()).position(|window| window == part.as_bytes()) {
                 let at = from + at;
                 changed.splice(at..at + part.len(), instead.bytes());
                 from = at + instead.len();
-                self.rewritten.fetch_add(1, Ordering::Relaxed);
+                count.fetch_add(1, Ordering::Relaxed);
             }
         }
         changed

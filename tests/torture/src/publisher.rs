@@ -11,12 +11,10 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::{
     bus::{Bus, Tenant},
     http::Request,
-    load::{GOAL, Habits, Signs},
+    load::{GOAL, Habits, PAUSE, Signs},
     log::{Outcome, What},
 };
 
-/// Between two tries, in seconds.
-const PAUSE: std::ops::Range<f64> = 0.05..0.25;
 /// What is left to try for somebody who was told to stop.
 const LAST_TRIES: usize = 40;
 
@@ -61,7 +59,7 @@ pub(crate) async fn publish(
             };
             let (first, second) = (keyed(request), keyed(make(&mut random)));
             let hasty = random.random_bool(habits.hasty);
-            let (to, other) = (bus.targets.any(&mut random), bus.targets.any(&mut random));
+            let [to, other] = bus.targets.two(&mut random);
             let outcome = if hasty {
                 // Once more at the same moment, wherever it may be.
                 let both = futures_util::future::join(

@@ -10,7 +10,7 @@ use tokio_postgres::Client;
 pub const INSTALL: &str = "
 CREATE TABLE torture_history (
     number bigserial PRIMARY KEY, id uuid NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    was text, becomes text, held_by uuid, holder uuid, lease_until timestamptz,
+    was text, becomes text, held_by uuid, holder uuid, lease_until timestamptz, lease_until_then timestamptz, request uuid,
     attempts integer, attempts_then integer, max_attempts integer
 );
 CREATE FUNCTION torture_note() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -23,9 +23,11 @@ BEGIN
         VALUES (NEW.id, NEW.state, NEW.claim_attempts, NEW.max_attempts);
     ELSE
         INSERT INTO torture_history
-            (id, was, becomes, held_by, holder, lease_until, attempts, attempts_then, max_attempts)
-        VALUES (OLD.id, OLD.state, NEW.state, OLD.claim_hash, NEW.claim_hash, OLD.lease_until, OLD.claim_attempts,
-                NEW.claim_attempts, OLD.max_attempts);
+            (id, was, becomes, held_by, holder, lease_until, lease_until_then, request, attempts, attempts_then, max_attempts)
+        VALUES (OLD.id, OLD.state, NEW.state, OLD.claim_hash, NEW.claim_hash, OLD.lease_until, NEW.lease_until,
+                -- An earlier release has no such column.
+                (to_jsonb(NEW) ->> 'claim_request')::uuid,
+                OLD.claim_attempts, NEW.claim_attempts, OLD.max_attempts);
     END IF;
     RETURN NULL;
 END $$;
@@ -54,10 +56,9 @@ pub struct Intent {
     pub key: String,
     /// Where it is.
     pub state: State,
-    /// From when it can be claimed, in unix seconds; infinity: never.
-    pub visible_at: f64,
-    /// How often it has been claimed, and may be.
-    pub attempts: (i64, i64),
+    /// From when somebody has to do something about it, in unix seconds: a worker, or maintenance once its last lease has ended.
+    /// Infinity: it has ended.
+    pub due_at: f64,
     /// What its worker has said.
     pub result: Option<String>,
 }
@@ -77,6 +78,10 @@ pub struct Change {
     pub holders: (Option<String>, Option<String>),
     /// When the lease ended that there was before.
     pub lease_until: Option<f64>,
+    /// When the lease ends that there is after.
+    pub lease_until_then: Option<f64>,
+    /// What its claim is found again by, after.
+    pub request: Option<String>,
     /// Claims that count, before and after.
     pub attempts: (i64, i64),
     /// Claims allowed.
@@ -108,15 +113,15 @@ pub async fn read(client: &Client) -> Result<End> {
     let now = client.query_one("SELECT extract(epoch FROM clock_timestamp())::float8", &[]).await?.try_get(0)?;
     let intents = client
         .query(
-            "SELECT replace(every.id::text, '-', ''), state, visible_at, attempts, max_attempts, result,
+            "SELECT replace(every.id::text, '-', ''), state, due_at, result,
                     (SELECT convert_from(payload, 'UTF8')::json ->> 'key' FROM payloads
                      WHERE payloads.id = every.id LIMIT 1)
              FROM (
-                 SELECT id, state::text, extract(epoch FROM visible_at)::float8 AS visible_at,
-                        claim_attempts::int8 AS attempts, max_attempts::int8, NULL::text AS result
+                 SELECT id, state::text, extract(epoch FROM CASE WHEN visible_at = 'infinity' THEN lease_until
+                        ELSE visible_at END)::float8 AS due_at, NULL::text AS result
                  FROM intents
                  UNION ALL
-                 SELECT id, state::text, 'infinity', claim_attempts, max_attempts, convert_from(result, 'UTF8')
+                 SELECT id, state::text, 'infinity', convert_from(result, 'UTF8')
                  FROM finished
              ) AS every",
             &[],
@@ -126,10 +131,10 @@ pub async fn read(client: &Client) -> Result<End> {
         Ok(Intent {
             id: row.try_get(0)?,
             state: state(row.try_get(1)?),
-            visible_at: row.try_get(2)?,
-            attempts: (row.try_get(3)?, row.try_get(4)?),
-            result: row.try_get(5)?,
-            key: row.try_get::<_, Option<String>>(6)?.unwrap_or_default(),
+            // Neither due nor leased: due since ever.
+            due_at: row.try_get::<_, Option<f64>>(2)?.unwrap_or_default(),
+            result: row.try_get(3)?,
+            key: row.try_get::<_, Option<String>>(4)?.unwrap_or_default(),
         })
     });
     let is_noted = client.query_one("SELECT to_regclass('torture_history') IS NOT NULL", &[]).await?.try_get(0)?;
@@ -143,7 +148,8 @@ async fn changes(client: &Client) -> Result<Vec<Change>> {
             "SELECT replace(id::text, '-', ''), extract(epoch FROM at)::float8, was, becomes,
                     replace(held_by::text, '-', ''), replace(holder::text, '-', ''),
                     extract(epoch FROM lease_until)::float8, coalesce(attempts, 0)::int8,
-                    coalesce(attempts_then, 0)::int8, coalesce(max_attempts, 0)::int8
+                    coalesce(attempts_then, 0)::int8, coalesce(max_attempts, 0)::int8,
+                    extract(epoch FROM lease_until_then)::float8, replace(request::text, '-', '')
              FROM torture_history ORDER BY number",
             &[],
         )
@@ -159,6 +165,8 @@ async fn changes(client: &Client) -> Result<Vec<Change>> {
             lease_until: row.try_get(6)?,
             attempts: (row.try_get(7)?, row.try_get(8)?),
             max_attempts: row.try_get(9)?,
+            lease_until_then: row.try_get(10)?,
+            request: row.try_get(11)?,
         })
     });
     changes.collect()

@@ -11,14 +11,13 @@ use tokio::time::sleep;
 
 use crate::{
     bus::{Bus, Held, PATIENCE, ROOT, Tenant},
-    load::{GOAL, Habits, Signs},
+    http::Request,
+    load::{CAPABILITY, GOAL, Habits, PAUSE, Signs},
     log::{Lease, Outcome, What, token_hash},
 };
 
 /// How long a claim waits for work, in seconds.
 const WAIT: u64 = 1;
-/// Between two tries, in seconds.
-const PAUSE: std::ops::Range<f64> = 0.05..0.25;
 /// By how much a lease is extended, in seconds: the least that can be asked for.
 const EXTENSION: u32 = 10;
 
@@ -61,20 +60,26 @@ impl Worker {
         sleep(Duration::from_secs_f64(self.random.random_range(PAUSE))).await;
     }
 
-    /// Claims; asks again if the claim has an id and nobody has answered, as long as what it may have got would last.
+    /// Claims; asks again if the claim has an id and nobody has answered, as long as what it may have got would last, and at times
+    /// although somebody has.
     async fn claim(&mut self) -> (Outcome, Vec<Held>) {
         let request =
             self.random.random_bool(self.habits.again).then(|| format!("{:032x}", self.random.random::<u128>()));
         let what = What::Claim { tenant: self.tenant().name.clone(), request: request.clone() };
         let begun = tokio::time::Instant::now();
+        let mut deaf = self.random.random_bool(self.habits.deaf);
         loop {
             let path = format!("/claim?goal={GOAL}&wait={WAIT}");
             let mut asked = self.request(path, String::new());
             asked.headers.extend(request.clone().map(|request| (headers::CLAIM_REQUEST_ID, request)));
+            if self.habits.capable {
+                asked.headers.push((headers::WORKER_CAPABILITIES, CAPABILITY.to_owned()));
+            }
             let to = self.bus.targets.any(&mut self.random);
             let patience = PATIENCE + Duration::from_secs(WAIT);
             let (outcome, held) = self.bus.claim(to, what.clone(), &asked, patience).await;
-            let is_open = request.is_some() && matches!(outcome, Outcome::Unknown(_));
+            let is_heard = !matches!(outcome, Outcome::Unknown(_)) && (held.is_empty() || !std::mem::take(&mut deaf));
+            let is_open = request.is_some() && !is_heard;
             if !is_open || begun.elapsed().as_secs_f64() > self.habits.lease {
                 return (outcome, held);
             }
@@ -85,11 +90,8 @@ impl Worker {
     /// Works on it, and says so in one way or another.
     async fn execute(&mut self, held: &Held) {
         let habits = self.habits.clone();
-        if held.poison {
-            if habits.mortal {
-                std::process::exit(1);
-            }
-            return;
+        if held.poison && habits.mortal {
+            std::process::exit(1);
         }
         let mut time = self.random.random_range(habits.work.clone());
         if self.random.random_bool(habits.extends) {
@@ -128,7 +130,7 @@ impl Worker {
         }
     }
 
-    fn request(&mut self, path: String, body: String) -> crate::http::Request {
+    fn request(&mut self, path: String, body: String) -> Request {
         self.tenants[self.me].request(&mut self.random, Method::POST, path, body)
     }
 
@@ -150,23 +152,28 @@ impl Worker {
         self.bus.ask(to, what, &request).await
     }
 
-    /// Reports the same failure to two replicas at the same moment, or a failure and a success.
+    /// Ends it at two replicas at the same moment: as failed twice, for different reasons; as fulfilled twice, with different
+    /// results; or as either.
     async fn both(&mut self, held: &Held) {
-        let (id, token) = (held.lease.id.clone(), held.lease.token.clone());
-        let failure = json!({"claim_token": held.token, "error": "It did not work."}).to_string();
-        let success = json!({"claim_token": held.token, "result": token}).to_string();
-        let same = self.random.random_bool(0.5);
-        let one = self.request(format!("/fail/{id}"), failure.clone());
-        let other = if same {
-            self.request(format!("/fail/{id}"), failure)
-        } else {
-            self.request(format!("/fulfill/{id}"), success)
-        };
-        let what = What::Fail { id: id.clone(), token: token.clone() };
-        let what_else =
-            if same { what.clone() } else { What::Fulfil { id, token: token.clone(), result: format!("\"{token}\"") } };
-        let (to, there) = (self.bus.targets.any(&mut self.random), self.bus.targets.any(&mut self.random));
+        let [to, there] = self.bus.targets.two(&mut self.random);
+        let (first, second) = [(false, false), (true, true), (false, true)][self.random.random_range(0..3)];
+        let (what, one) = self.end(held, first, "here");
+        let (what_else, other) = self.end(held, second, "there");
         join(self.bus.ask(to, what, &one), self.bus.ask(there, what_else, &other)).await;
+    }
+
+    /// A finish that names the place it is sent to.
+    fn end(&mut self, held: &Held, good: bool, place: &str) -> (What, Request) {
+        let (id, token) = (held.lease.id.clone(), held.lease.token.clone());
+        if good {
+            let result = format!("{token} {place}");
+            let body = json!({"claim_token": held.token, "result": result}).to_string();
+            let request = self.request(format!("/fulfill/{id}"), body);
+            return (What::Fulfil { id, token, result: format!("\"{result}\"") }, request);
+        }
+        let body = json!({"claim_token": held.token, "error": format!("It did not work {place}.")}).to_string();
+        let request = self.request(format!("/fail/{id}"), body);
+        (What::Fail { id, token }, request)
     }
 
     async fn extend(&mut self, held: &Held) {

@@ -8,7 +8,7 @@ use crate::{
     state::{End, Intent, State},
 };
 
-/// Leases for which an intent may stand there claimable before it counts as stuck.
+/// Leases for which an intent may stand there due before it counts as stuck.
 const STUCK_AFTER: f64 = 3.0;
 
 pub(super) fn check(operations: &[Operation], end: &End, rules: &Rules, findings: &mut Findings) {
@@ -16,14 +16,23 @@ pub(super) fn check(operations: &[Operation], end: &End, rules: &Rules, findings
     published(operations, end, &intents, findings);
     finished(operations, &intents, rules, findings);
     for intent in end.intents.iter().filter(|intent| intent.is_unfinished()) {
-        if intent.visible_at + STUCK_AFTER * rules.lease < end.now {
-            let since = end.now - intent.visible_at;
-            findings.found(Kind::Stuck, format!("{} could have been claimed for {since:.1} s", intent.id));
+        if intent.due_at + STUCK_AFTER * rules.lease < end.now {
+            let since = end.now - intent.due_at;
+            findings.found(Kind::Stuck, format!("{} has been due for {since:.1} s", intent.id));
         }
     }
     for operation in operations {
         if matches!(&operation.outcome, Outcome::Unknown(why) if why == "500") {
             findings.found(Kind::Fault, format!("answered 500: {:?}", operation.what));
+        }
+        let Outcome::Refused(status, code) = &operation.outcome else { continue };
+        let is_wrong = match &operation.what {
+            What::Publish { .. } => !rules.refusals.contains(status),
+            What::Claim { .. } => true,
+            _ => false,
+        };
+        if is_wrong {
+            findings.found(Kind::WronglyRefused, format!("{status} {code}: {:?}", operation.what));
         }
     }
 }
@@ -90,7 +99,7 @@ fn finished(operations: &[Operation], intents: &HashMap<&str, &Intent>, rules: &
         };
         *claims.entry(token).or_default() += 1;
         if is_end {
-            let is_after = rules.replaced_at.is_some_and(|at| operation.answered >= at);
+            let is_after = rules.lost.is_some_and(|(_, replaced_at)| operation.answered >= replaced_at);
             *ends.entry((id, is_after)).or_default() += 1;
         }
     }
@@ -103,7 +112,7 @@ fn finished(operations: &[Operation], intents: &HashMap<&str, &Intent>, rules: &
 }
 
 impl Intent {
-    pub(super) fn is_unfinished(&self) -> bool {
+    pub(crate) fn is_unfinished(&self) -> bool {
         matches!(self.state, State::Open | State::Claimed)
     }
 }

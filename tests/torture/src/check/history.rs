@@ -1,6 +1,6 @@
 //! Was what the database saw allowed? By its own clock, row by row.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{Findings, Kind};
 use crate::{
@@ -45,6 +45,53 @@ pub(super) fn check(operations: &[Operation], end: &End, findings: &mut Findings
         }
     }
     holders(operations, end, findings);
+    requests(end, findings);
+}
+
+/// A lease under which a claim is found again.
+#[derive(PartialEq)]
+struct Claimed<'e> {
+    request: &'e str,
+    holder: &'e str,
+    from: f64,
+    until: f64,
+}
+
+/// Whether a claim that may be asked for again was one lease at a time.
+fn requests(end: &End, findings: &mut Findings) {
+    let mut open: BTreeMap<&str, Claimed<'_>> = BTreeMap::new();
+    let mut over: Vec<(&str, Claimed<'_>)> = Vec::new();
+    for change in &end.changes {
+        let id = change.id.as_str();
+        let before = open.remove(id);
+        let now = match (change.becomes, &change.request, &change.holders.1, change.lease_until_then) {
+            (Some(State::Claimed), Some(request), Some(holder), Some(until)) => {
+                Some(Claimed { request, holder, from: change.at, until })
+            }
+            _ => None,
+        };
+        let (before, now) = match (before, now) {
+            // Extended, or given out again to the same request.
+            (Some(before), Some(now)) if (before.request, before.holder) == (now.request, now.holder) => {
+                (None, Some(Claimed { from: before.from, ..now }))
+            }
+            pair => pair,
+        };
+        over.extend(before.map(|before| (id, Claimed { until: before.until.min(change.at), ..before })));
+        open.extend(now.map(|now| (id, now)));
+    }
+    over.extend(open);
+    over.sort_by(|(_, one), (_, other)| one.request.cmp(other.request).then(one.from.total_cmp(&other.from)));
+    for pair in over.windows(2) {
+        let [(id, first), (other, second)] = pair else { continue };
+        if first.request == second.request && second.from < first.until {
+            let left = first.until - second.from;
+            findings.found(
+                Kind::ClaimedTwice,
+                format!("the request that held {id} got {other} {left:.3} s before its end"),
+            );
+        }
+    }
 }
 
 /// What is wrong with a change, if anything is.
@@ -64,9 +111,11 @@ fn judge(change: &Change, deeds: &Deeds<'_>) -> Option<(Kind, String)> {
         (Some(State::Claimed), Some(State::Open)) => (!deeds.failed.contains(holder))
             .then(|| (Kind::Repeated, "open again although nobody has reported a failure".to_owned())),
         (Some(State::Claimed), None) => {
-            let is_finished = deeds.fulfilled.contains(holder) || deeds.failed.contains(holder);
-            (!(is_finished || has_ended && was_last))
-                .then(|| (Kind::NotTheHolder, "ended by somebody who did not hold it".to_owned()))
+            // All that is failed here has a retry policy: it is open again as long as attempts are left.
+            let is_at_end = was_last && (has_ended || deeds.failed.contains(holder));
+            (!(deeds.fulfilled.contains(holder) || is_at_end)).then(|| {
+                (Kind::NotTheHolder, "ended by somebody who did not hold it, or with attempts left".to_owned())
+            })
         }
         (Some(State::Open), None) => Some((Kind::NotTheHolder, "ended while nobody held it".to_owned())),
         _ => None,

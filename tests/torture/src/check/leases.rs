@@ -17,6 +17,7 @@ pub(super) fn check(operations: &[Operation], rules: &Rules, findings: &mut Find
     let publications = publications(operations);
     let finishes = finishes(operations);
     let first_asked = first_asked(operations);
+    asked_again(operations, &first_asked, &finishes, rules, findings);
     let mut executions: HashMap<&str, Vec<Execution<'_>>> = HashMap::new();
     for operation in operations {
         match (&operation.what, &operation.outcome) {
@@ -69,6 +70,38 @@ fn first_asked(operations: &[Operation]) -> HashMap<&str, f64> {
         }
     }
     all
+}
+
+/// While the lease runs that a claim has brought, asked again it brings the same.
+fn asked_again(
+    operations: &[Operation],
+    first_asked: &HashMap<&str, f64>,
+    finishes: &HashMap<&str, Vec<&Operation>>,
+    rules: &Rules,
+    findings: &mut Findings,
+) {
+    let mut known: HashMap<&str, Vec<(&Operation, &Lease)>> = HashMap::new();
+    for operation in operations {
+        let (What::Claim { request: Some(request), .. }, Outcome::Claimed(leases)) =
+            (&operation.what, &operation.outcome)
+        else {
+            continue;
+        };
+        let known = known.entry(request).or_default();
+        let runs_from = first_asked.get(request.as_str()).copied().unwrap_or(operation.asked);
+        for (earlier, lease) in &*known {
+            let is_touched = finishes.get(lease.token.as_str()).is_some_and(|all| {
+                all.iter().any(|one| !matches!(one.what, What::Extend { .. }) && one.asked <= operation.answered)
+            });
+            let has_to_run = earlier.answered <= operation.asked && operation.answered < runs_from + rules.lease;
+            if has_to_run && !is_touched && leases.iter().all(|other| other.token != lease.token) {
+                let got: Vec<&str> = leases.iter().map(|lease| lease.id.as_str()).collect();
+                findings
+                    .found(Kind::ClaimedTwice, format!("{request} held {} and got {got:?} when asked again", lease.id));
+            }
+        }
+        known.extend(leases.iter().map(|lease| (operation, lease)));
+    }
 }
 
 /// Whose each publication is, and whether others may work on it, by key.

@@ -10,7 +10,7 @@ mod leases;
 mod tests;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     fmt,
 };
 
@@ -24,10 +24,20 @@ use crate::{
 pub struct Rules {
     /// Length of a lease, in seconds.
     pub lease: f64,
-    /// When the database was replaced by one that may lack what was acknowledged before, in unix seconds. What that loses of
-    /// intents published before is counted, not held against the bus, and such an intent may be finished once before and once
-    /// after. What is published from then on gets no excuse.
-    pub replaced_at: Option<f64>,
+    /// The database was replaced by one that lacks what was committed in this span, in unix seconds. What follows from that for
+    /// intents of which something was acknowledged in it is counted, not held against the bus, and such an intent may be finished
+    /// once before and once after. All others get no excuse.
+    pub lost: Option<(f64, f64)>,
+    /// Statuses with which a publication may be refused.
+    pub refusals: &'static [u16],
+}
+
+impl Rules {
+    /// Nothing is lost, and nothing refused.
+    #[must_use]
+    pub fn of_lease(seconds: u32) -> Self {
+        Self { lease: seconds.into(), lost: None, refusals: &[] }
+    }
 }
 
 /// What must not happen.
@@ -35,7 +45,7 @@ pub struct Rules {
 pub enum Kind {
     /// A publication was acknowledged and there is no such intent.
     Lost,
-    /// An intent could have been claimed for three leases, and was not.
+    /// An intent was due for three leases, to be claimed or buried, and was not.
     Stuck,
     /// Two finishes of one claim, or of one intent, were acknowledged.
     FinishedTwice,
@@ -47,6 +57,10 @@ pub enum Kind {
     LeaseBroken,
     /// An intent was given out again, and neither a lease had ended nor a failure been reported.
     Repeated,
+    /// A claim that was asked for again brought another intent while its first lease ran.
+    ClaimedTwice,
+    /// A publication or a claim was refused, and nothing explains it.
+    WronglyRefused,
     /// A tenant got what it may not see.
     Leaked,
     /// Two intents of one publication.
@@ -69,6 +83,7 @@ impl Kind {
                 | Self::NotTheHolder
                 | Self::LeaseBroken
                 | Self::Repeated
+                | Self::ClaimedTwice
                 | Self::Phantom
                 | Self::KeyTwice
                 | Self::Replayed
@@ -161,10 +176,10 @@ pub fn check(log: &[Event], end: &End, rules: &Rules) -> Findings {
     let operations = operations(log);
     let mut figures = figures(&operations, end);
     let mut violations = violations(&operations, end, rules);
-    if let Some(at) = rules.replaced_at {
+    if let Some(span) = rules.lost {
         let (follows, mut inexcusable): (Vec<_>, Vec<_>) =
             violations.into_iter().partition(|violation| violation.kind.follows_from_loss());
-        let (operations, end) = published_from(at, &operations, end);
+        let (operations, end) = untouched_in(span, &operations, end);
         inexcusable.extend(
             self::violations(&operations, &end, rules).into_iter().filter(|violation| follows.contains(violation)),
         );
@@ -182,51 +197,67 @@ fn violations(operations: &[Operation], end: &End, rules: &Rules) -> Vec<Violati
     findings.violations
 }
 
-/// What happened to intents whose publication was first asked for at this time or later.
-fn published_from(at: f64, operations: &[Operation], end: &End) -> (Vec<Operation>, End) {
-    let mut first_asked: HashMap<&str, f64> = HashMap::new();
+/// What happened to intents of which nothing was acknowledged in this span.
+fn untouched_in((from, to): (f64, f64), operations: &[Operation], end: &End) -> (Vec<Operation>, End) {
     let mut keys: HashMap<&str, &str> =
         end.intents.iter().map(|intent| (intent.id.as_str(), intent.key.as_str())).collect();
     for operation in operations {
-        let What::Publish { key, .. } = &operation.what else { continue };
-        let first = first_asked.entry(key).or_insert(operation.asked);
-        *first = first.min(operation.asked);
-        if let Outcome::Published(id) = &operation.outcome {
-            keys.insert(id, key);
+        match (&operation.what, &operation.outcome) {
+            (What::Publish { key, .. }, Outcome::Published(id)) => drop(keys.insert(id, key)),
+            (_, Outcome::Claimed(leases)) => {
+                keys.extend(leases.iter().map(|lease| (lease.id.as_str(), lease.key.as_str())));
+            }
+            _ => {}
         }
     }
-    let is_young = |key: &str| first_asked.get(key).is_none_or(|first| *first >= at);
-    let is_young_intent = |id: &str| keys.get(id).is_some_and(|key| is_young(key));
-    let young = |operation: &Operation| match (&operation.what, &operation.outcome) {
-        (What::Publish { key, .. } | What::Replay { key, .. }, _) => is_young(key).then(|| operation.clone()),
+    let mut touched: HashSet<&str> = HashSet::new();
+    // Committed within the span, perhaps: asked before its end, and answered after its beginning.
+    for operation in operations.iter().filter(|one| one.asked <= to && one.answered >= from) {
+        match (&operation.what, &operation.outcome) {
+            (_, Outcome::Unknown(_) | Outcome::Refused(..)) => {}
+            (What::Publish { key, .. } | What::Replay { key, .. }, _) => drop(touched.insert(key)),
+            (_, Outcome::Claimed(leases)) => touched.extend(leases.iter().map(|lease| lease.key.as_str())),
+            (What::Fulfil { id, .. } | What::Fail { id, .. } | What::Extend { id, .. }, _) => {
+                touched.extend(keys.get(id.as_str()));
+            }
+            _ => {}
+        }
+    }
+    let is_kept = |key: &str| !touched.contains(key);
+    let is_kept_intent = |id: &str| keys.get(id).is_none_or(|key| is_kept(key));
+    let kept = |operation: &Operation| match (&operation.what, &operation.outcome) {
+        (What::Publish { key, .. } | What::Replay { key, .. }, _) => is_kept(key).then(|| operation.clone()),
         (What::Claim { .. }, Outcome::Claimed(leases)) => {
-            let leases = leases.iter().filter(|lease| is_young(&lease.key)).cloned().collect();
+            let leases = leases.iter().filter(|lease| is_kept(&lease.key)).cloned().collect();
             Some(Operation { outcome: Outcome::Claimed(leases), ..operation.clone() })
         }
         (What::Claim { .. }, _) => Some(operation.clone()),
         (What::Fulfil { id, .. } | What::Fail { id, .. } | What::Extend { id, .. } | What::Look { id, .. }, _) => {
-            is_young_intent(id).then(|| operation.clone())
+            is_kept_intent(id).then(|| operation.clone())
         }
     };
     let end = End {
         now: end.now,
-        intents: end.intents.iter().filter(|intent| is_young(&intent.key)).cloned().collect(),
-        changes: end.changes.iter().filter(|change| is_young_intent(&change.id)).cloned().collect(),
+        intents: end.intents.iter().filter(|intent| is_kept(&intent.key)).cloned().collect(),
+        changes: end.changes.iter().filter(|change| is_kept_intent(&change.id)).cloned().collect(),
     };
-    (operations.iter().filter_map(young).collect(), end)
+    (operations.iter().filter_map(kept).collect(), end)
 }
 
 fn figures(operations: &[Operation], end: &End) -> Figures {
     let mut figures = Figures { operations: operations.len(), ..Figures::default() };
-    let mut seen = std::collections::HashSet::new();
+    let (mut seen, mut told) = (HashSet::new(), HashSet::new());
     for operation in operations {
         match (&operation.what, &operation.outcome) {
             (_, Outcome::Unknown(_)) => figures.unknown += 1,
             (What::Publish { .. }, Outcome::Published(_)) => figures.published += 1,
             (What::Fulfil { .. }, Outcome::Done) => figures.fulfilled += 1,
             (_, Outcome::Claimed(leases)) => {
-                figures.executions += leases.len();
-                figures.repeats += leases.iter().filter(|lease| !seen.insert(lease.id.clone())).count();
+                // A claim that was asked for again is one.
+                for lease in leases.iter().filter(|lease| told.insert(&lease.token)) {
+                    figures.executions += 1;
+                    figures.repeats += usize::from(!seen.insert(&lease.id));
+                }
             }
             _ => {}
         }

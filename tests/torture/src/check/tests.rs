@@ -6,7 +6,7 @@ use crate::{
     state::{Change, Intent, State},
 };
 
-const RULES: Rules = Rules { lease: 4.0, replaced_at: None };
+const RULES: Rules = Rules { lease: 4.0, lost: None, refusals: &[] };
 
 /// A story: events at times of our own, and where it ended.
 #[derive(Default)]
@@ -49,13 +49,23 @@ impl Story {
     fn ends(mut self, id: &str, state: State, result: Option<&str>) -> Self {
         let (key, result) = (format!("key of {id}"), result.map(str::to_owned));
         self.end.now = 100.0;
-        self.end.intents.push(Intent {
+        self.end.intents.push(Intent { id: id.to_owned(), key, state, due_at: f64::INFINITY, result });
+        self
+    }
+
+    /// Claimed by a request under a token, in the database's eyes; `until`: when its lease ends.
+    fn claimed_by(mut self, at: f64, id: &str, request: &str, holder: &str, until: f64) -> Self {
+        self.end.changes.push(Change {
             id: id.to_owned(),
-            key,
-            state,
-            visible_at: f64::INFINITY,
-            attempts: (1, 3),
-            result,
+            at,
+            was: Some(State::Open),
+            becomes: Some(State::Claimed),
+            holders: (None, Some(holder.to_owned())),
+            lease_until: None,
+            lease_until_then: Some(until),
+            request: Some(request.to_owned()),
+            attempts: (0, 1),
+            max_attempts: 3,
         });
         self
     }
@@ -70,6 +80,8 @@ impl Story {
             becomes,
             holders: (token(held_by), token(holder)),
             lease_until: (was == Some(State::Claimed)).then_some(5.0),
+            lease_until_then: None,
+            request: None,
             attempts,
             max_attempts: 3,
         });
@@ -117,13 +129,10 @@ fn an_unknown_publication_may_be_there_or_not() {
 #[test]
 fn an_intent_that_nobody_takes_is_stuck_after_three_leases() {
     let mut story = Story::default().published("a", "1", false).ends("1", State::Open, None);
-    story.end.intents[0].visible_at = 100.0 - 3.0 * RULES.lease + 0.1;
+    story.end.intents[0].due_at = 100.0 - 3.0 * RULES.lease + 0.1;
     assert_eq!(story.kinds(), []);
-    story.end.intents[0].visible_at -= 0.2;
+    story.end.intents[0].due_at -= 0.2;
     assert_eq!(story.kinds(), [Kind::Stuck]);
-    // Not to be claimed any more: maintenance will bury it.
-    story.end.intents[0].visible_at = f64::INFINITY;
-    assert_eq!(story.kinds(), []);
 }
 
 #[test]
@@ -282,7 +291,7 @@ fn the_database_saw_it_open_again_for_no_reason() {
 fn what_a_replaced_database_lacks_is_counted_and_not_held_against_the_bus() {
     let story =
         Story::default().published("a", "1", false).claimed(1.0, "a", "1", "t").fulfil(2.0, "1", "t", Outcome::Done);
-    let rules = Rules { replaced_at: Some(3.0), ..RULES };
+    let rules = Rules { lost: Some((1.5, 3.0)), ..RULES };
     let findings = check(&story.events, &story.end, &rules);
     assert!(findings.is_safe() && findings.figures.excused == 2, "{findings:?}");
     // Once before and once after is what a loss brings about; twice after is not.
@@ -295,16 +304,105 @@ fn what_a_replaced_database_lacks_is_counted_and_not_held_against_the_bus() {
 }
 
 #[test]
-fn a_replaced_database_excuses_nothing_that_was_published_after() {
-    let rules = |at| Rules { replaced_at: Some(at), ..RULES };
-    let lost = Story::default().published("a", "1", false);
-    let asked = lost.events[0].at;
-    assert_eq!(check(&lost.events, &lost.end, &rules(asked + 0.5)).figures.excused, 1);
-    let kinds = check(&lost.events, &lost.end, &rules(asked)).kinds();
-    assert_eq!(kinds.keys().copied().collect::<Vec<_>>(), [Kind::Lost]);
+fn a_replaced_database_excuses_only_what_was_acknowledged_while_it_lost_things() {
+    // Asked at 0.0, answered at 0.1.
+    let story = Story::default().published("a", "1", false);
+    let excused = |from, to| {
+        let findings = check(&story.events, &story.end, &Rules { lost: Some((from, to)), ..RULES });
+        (findings.figures.excused, findings.violations.len())
+    };
+    assert_eq!(excused(0.05, 0.5), (1, 0));
+    assert_eq!(excused(0.2, 0.5), (0, 1), "acknowledged before");
+    assert_eq!(excused(-0.5, -0.1), (0, 1), "published after");
+    // Touched in between, but by nobody who was told so.
+    let unknown = || Outcome::Unknown("cut".to_owned());
+    let claim = What::Claim { tenant: "a".to_owned(), request: None };
+    let story =
+        Story::default().published("a", "1", false).tell(1.0, 1.1, claim, unknown()).fulfil(1.0, "1", "t", unknown());
+    let findings = check(&story.events, &story.end, &Rules { lost: Some((0.5, 2.0)), ..RULES });
+    assert_eq!((findings.figures.excused, findings.kinds().get(&Kind::Lost)), (0, Some(&1)));
     // Nor what nobody has published.
     let phantom = Story::default().ends("1", State::Open, None);
-    assert_eq!(check(&phantom.events, &phantom.end, &rules(0.0)).kinds().get(&Kind::Phantom), Some(&1));
+    let kinds = check(&phantom.events, &phantom.end, &Rules { lost: Some((0.0, 1.0)), ..RULES }).kinds();
+    assert_eq!(kinds.get(&Kind::Phantom), Some(&1));
+}
+
+#[test]
+fn a_claim_that_is_asked_again_brings_the_same_while_its_lease_runs() {
+    let claim = || What::Claim { tenant: "a".to_owned(), request: Some("r".to_owned()) };
+    let begun = || {
+        Story::default()
+            .published("a", "1", false)
+            .published("a", "2", false)
+            .tell(1.0, 1.1, claim(), Outcome::Claimed(vec![lease("1", "t", 1)]))
+            .ends("1", State::Dead, None)
+            .ends("2", State::Dead, None)
+    };
+    let again = |story: Story, at, leases| story.tell(at, at + 0.1, claim(), Outcome::Claimed(leases)).kinds();
+    assert_eq!(again(begun(), 2.0, vec![lease("1", "t", 1)]), []);
+    assert_eq!(again(begun(), 2.0, vec![lease("2", "u", 1)]), [Kind::ClaimedTwice]);
+    assert_eq!(again(begun(), 2.0, Vec::new()), [Kind::ClaimedTwice]);
+    // The lease may have ended, or the claim may be over.
+    assert_eq!(again(begun(), 4.95, vec![lease("2", "u", 1)]), []);
+    let unknown = Outcome::Unknown("cut".to_owned());
+    assert_eq!(again(begun().fail(1.5, "1", "t", unknown), 2.0, vec![lease("2", "u", 1)]), []);
+}
+
+#[test]
+fn the_database_saw_one_request_hold_two_intents() {
+    let second_at = |at| good().claimed_by(1.0, "1", "r", "t", 5.0).claimed_by(at, "2", "r", "u", at + 4.0);
+    let fulfilled = |story: Story| story.changed(6.0, Some(State::Claimed), None, "t", "");
+    assert_eq!(fulfilled(second_at(4.9)).kinds(), [Kind::ClaimedTwice]);
+    assert_eq!(fulfilled(second_at(5.0)).kinds(), []);
+    let another = good().claimed_by(1.0, "1", "r", "t", 5.0).claimed_by(2.0, "2", "s", "u", 6.0);
+    assert_eq!(fulfilled(another).kinds(), []);
+    // Extended, it lasts longer; finished, no longer.
+    let extended = good().claimed_by(1.0, "1", "r", "t", 5.0).claimed_by(2.0, "1", "r", "t", 15.0);
+    assert_eq!(fulfilled(extended).claimed_by(5.5, "2", "r", "u", 9.5).kinds(), [Kind::ClaimedTwice]);
+    let finished = good().claimed_by(1.0, "1", "r", "t", 9.0).changed(2.1, Some(State::Claimed), None, "t", "");
+    assert_eq!(finished.claimed_by(2.2, "2", "r", "u", 6.2).kinds(), []);
+}
+
+#[test]
+fn nobody_is_refused_for_nothing() {
+    let refused = |status| Outcome::Refused(status, "why".to_owned());
+    let publish = || What::Publish { tenant: "a".to_owned(), key: "key of 1".to_owned(), public: false };
+    let claim = || What::Claim { tenant: "a".to_owned(), request: None };
+    for status in [400, 403, 404, 409, 413, 429] {
+        assert_eq!(good().tell(3.0, 3.1, publish(), refused(status)).kinds(), [Kind::WronglyRefused]);
+        assert_eq!(good().tell(3.0, 3.1, claim(), refused(status)).kinds(), [Kind::WronglyRefused]);
+    }
+    let kinds = |what, status| {
+        let story = good().tell(3.0, 3.1, what, refused(status));
+        check(&story.events, &story.end, &Rules { refusals: &[429], ..RULES }).kinds().len()
+    };
+    assert_eq!((kinds(publish(), 429), kinds(publish(), 403), kinds(claim(), 429)), (0, 1, 1));
+}
+
+#[test]
+fn the_database_saw_it_gone_after_a_failure_with_attempts_left() {
+    let story = || {
+        Story::default()
+            .published("a", "1", false)
+            .fail(2.0, "1", "t", Outcome::Failed("dead".to_owned()))
+            .changed(2.05, Some(State::Claimed), None, "t", "")
+            .ends("1", State::Dead, None)
+    };
+    assert_eq!(story().kinds(), [Kind::NotTheHolder]);
+    let mut last = story();
+    last.end.changes[0].attempts.0 = 3;
+    assert_eq!(last.kinds(), []);
+}
+
+#[test]
+fn the_database_saw_a_finish_acknowledged_that_did_not_hold_it() {
+    // `judge` has nothing to object to: the row went by a finish of its holder. But another finish was acknowledged too.
+    let seen = good().claimed(0.5, "a", "1", "x").fulfil(1.5, "1", "x", Outcome::Unknown("cut".to_owned()));
+    let seen = seen.changed(1.55, Some(State::Claimed), None, "x", "");
+    let mut findings = Findings::default();
+    history::check(&operations(&seen.events), &seen.end, &mut findings);
+    assert_eq!(findings.kinds().into_iter().collect::<Vec<_>>(), [(Kind::NotTheHolder, 1)]);
+    assert!(findings.violations[0].what.contains("was acknowledged that did not hold it"));
 }
 
 #[test]

@@ -73,7 +73,7 @@ pub struct Setup {
     /// Whether the database notes what happens to each intent. It costs something.
     pub noted: bool,
     /// Of each replica, what is added to its clock, in seconds.
-    pub clocks: Vec<i64>,
+    pub clocks: Vec<f64>,
 }
 
 impl Default for Setup {
@@ -113,12 +113,12 @@ pub struct Cluster {
     pub places: Vec<Place>,
     /// How clients reach them.
     pub bus: Bus,
-    /// Root, and three with keys of their own, of whom one signs.
+    /// Root, and three with keys of their own, of whom two sign.
     pub tenants: Vec<Tenant>,
     /// What replicas have complained about that are gone.
     faults: Vec<String>,
-    /// When the database was replaced by one that may lack something, in unix seconds.
-    pub replaced_at: Option<f64>,
+    /// The database was replaced by one that lacks what was committed in this span, in unix seconds.
+    pub lost: Option<(f64, f64)>,
     // Dropped last: no replica outlives its database.
     /// Their Postgres.
     pub database: Database,
@@ -135,7 +135,7 @@ impl Cluster {
     pub async fn on(database: Database, setup: Setup, seed: u64) -> Result<Self> {
         let bus = Bus::new(Log::kept());
         let (places, tenants, faults) = (Vec::new(), Vec::new(), Vec::new());
-        let mut cluster = Self { setup, places, bus, tenants, faults, replaced_at: None, database };
+        let mut cluster = Self { setup, places, bus, tenants, faults, lost: None, database };
         for number in 0..cluster.setup.replicas {
             let random = |kind: u64| random(seed, kind << 32 | number as u64);
             let between = if cluster.setup.between || !cluster.setup.rewrites.is_empty() {
@@ -164,6 +164,8 @@ impl Cluster {
             Some(proxy) => Database::url_by(proxy.address),
             None => self.database.url(),
         };
+        // So that Postgres tells them apart.
+        let url = format!("{url} application_name={}", session_name(number));
         let lease = self.setup.lease.to_string();
         let fixed = [
             ("DATABASE_URL", url.as_str()),
@@ -217,9 +219,8 @@ impl Cluster {
 
     /// Ends the replica of a place by a signal.
     pub async fn fell(&mut self, number: usize, signal: Signal) -> Result<()> {
-        if let Some(mut replica) = self.places[number].replica.take() {
-            replica.end(signal).await?;
-            self.faults.extend(replica.faults());
+        if let Some(replica) = self.places[number].replica.take() {
+            self.faults.extend(replica.end(signal).await?);
         }
         Ok(())
     }
@@ -228,9 +229,8 @@ impl Cluster {
     pub async fn replace(&mut self, number: usize) -> Result<()> {
         let old = self.places[number].replica.take();
         self.raise(number).await?;
-        if let Some(mut old) = old {
-            old.end(Signal::TERM).await?;
-            self.faults.extend(old.faults());
+        if let Some(old) = old {
+            self.faults.extend(old.end(Signal::TERM).await?);
         }
         Ok(())
     }
@@ -277,17 +277,26 @@ impl Cluster {
         Ok(())
     }
 
-    /// What replicas have complained about: errors in their logs, panics.
-    #[must_use]
-    pub fn faults(&self) -> Vec<String> {
-        let of_those_up = self.places.iter().filter_map(|place| place.replica.as_ref()).flat_map(Replica::faults);
-        self.faults.iter().cloned().chain(of_those_up).collect()
+    /// What replicas have complained about, errors in their logs and panics; and that one has ended by itself.
+    pub fn faults(&mut self) -> Result<Vec<String>> {
+        let mut all = self.faults.clone();
+        for replica in self.places.iter_mut().filter_map(|place| place.replica.as_mut()) {
+            replica.look()?;
+            all.extend(replica.faults());
+        }
+        Ok(all)
     }
 
     /// What is in the database now.
     pub async fn end(&self) -> Result<End> {
         state::read(&self.database.session().await?).await
     }
+}
+
+/// What the sessions of the replica of this place are called in Postgres.
+#[must_use]
+pub fn session_name(number: usize) -> String {
+    format!("intent-bus-{number}")
 }
 
 /// Debian's package `faketime` has it.

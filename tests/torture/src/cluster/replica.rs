@@ -8,17 +8,20 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
     process::{Child, Command},
     sync::watch,
+    task::JoinHandle,
 };
 
 /// Runs a program so that it ends with us, however we do. Part of util-linux.
 const SETPRIV: &str = "/usr/bin/setpriv";
+/// How long its last lines may take, once it has ended.
+const READ_IN: Duration = Duration::from_secs(5);
 /// How long it may take until it listens.
 const STARTED_IN: Duration = Duration::from_secs(20);
 
@@ -28,6 +31,7 @@ pub struct Replica {
     /// Where it listens.
     pub address: SocketAddr,
     child: Child,
+    readers: Vec<JoinHandle<()>>,
     faults: Arc<Mutex<Vec<String>>>,
 }
 
@@ -46,15 +50,16 @@ impl Replica {
         let mut child = command.spawn()?;
         let faults = Arc::new(Mutex::new(Vec::new()));
         let (listens, mut listening) = watch::channel(None);
+        let mut readers = Vec::new();
         if let (Some(output), Some(complaints)) = (child.stdout.take(), child.stderr.take()) {
-            tokio::spawn(read(output, faults.clone(), Some(listens)));
-            tokio::spawn(read(complaints, faults.clone(), None));
+            readers.push(tokio::spawn(read(output, faults.clone(), Some(listens))));
+            readers.push(tokio::spawn(read(complaints, faults.clone(), None)));
         }
         let listens = tokio::time::timeout(STARTED_IN, listening.wait_for(Option::is_some)).await;
         let Ok(Ok(address)) = listens.map(|waited| waited.map(|address| *address)) else {
             bail!("a replica does not start: {:?}", faults.lock().unwrap_or_else(PoisonError::into_inner));
         };
-        Ok(Self { address: address.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 1))), child, faults })
+        Ok(Self { address: address.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 1))), child, readers, faults })
     }
 
     /// Its process.
@@ -67,10 +72,27 @@ impl Replica {
         send(self.pid()?, signal)
     }
 
-    /// Sends it a signal that ends it, and waits until it has.
-    pub async fn end(&mut self, signal: Signal) -> Result<()> {
-        self.signal(signal)?;
-        self.child.wait().await?;
+    /// Sends it a signal that ends it, and waits until it has, and its last lines are read. Comes back with all its faults.
+    pub async fn end(mut self, signal: Signal) -> Result<Vec<String>> {
+        self.look()?;
+        if self.child.id().is_some() {
+            self.signal(signal)?;
+            self.child.wait().await?;
+        }
+        for reader in std::mem::take(&mut self.readers) {
+            tokio::time::timeout(READ_IN, reader).await.context("the last lines of a replica")??;
+        }
+        Ok(self.faults())
+    }
+
+    /// That it has ended by itself is a fault.
+    pub fn look(&mut self) -> Result<()> {
+        if self.child.id().is_some()
+            && let Some(status) = self.child.try_wait()?
+        {
+            let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+            faults.push(format!("a replica has ended by itself: {status}"));
+        }
         Ok(())
     }
 

@@ -29,42 +29,42 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "sessions-ended",
         what: "pg_terminate_backend, 5 times a second, of any session of the bus",
-        passes: "safe",
+        passes: "safe, and at least 3 sessions a second were ended",
         in_ci: false,
         run: |context| Box::pin(sessions_ended(context)),
     },
     Scenario {
         name: "connections-exhausted",
         what: "idle sessions of others, up to 300, take every connection that Postgres has, while those of the bus are ended",
-        passes: "safe",
+        passes: "safe, and Postgres has refused at least one connection",
         in_ci: false,
         run: |context| Box::pin(connections_exhausted(context)),
     },
     Scenario {
         name: "xmin-pinned",
         what: "a transaction that never ends keeps every dead row alive",
-        passes: "safe",
+        passes: "safe, and there were dead rows",
         in_ci: false,
         run: |context| Box::pin(xmin_pinned(context)),
     },
     Scenario {
         name: "snapshot-readers",
         what: "4 sessions read all tables of the bus, each in one long snapshot after the other",
-        passes: "safe",
+        passes: "safe, and no reader ended early",
         in_ci: false,
         run: |context| Box::pin(snapshot_readers(context)),
     },
     Scenario {
         name: "pgbouncer",
         what: "replicas reach Postgres through PgBouncer in transaction mode, which is killed and started again",
-        passes: "safe",
+        passes: "safe, and the pool ran until it was killed",
         in_ci: false,
         run: |context| Box::pin(pooled(context)),
     },
     Scenario {
         name: "listener-blocked",
         what: "the sessions that listen for signals stand still (SIGSTOP of their processes)",
-        passes: "safe",
+        passes: "safe, and every replica had a listener to stop",
         in_ci: false,
         run: |context| Box::pin(listener_blocked(context)),
     },
@@ -94,14 +94,15 @@ async fn sessions_ended(context: Context) -> Result<Report> {
             ended += session.query_one(END_ONE, &[]).await?.try_get::<_, i64>(0)?;
             sleep(Duration::from_millis(200)).await;
         }
-        Ok(Verdict::told(format!("{ended} sessions ended")))
+        let enough = 3 * i64::try_from(lasts.as_secs())?;
+        Ok(Verdict::of(format!("{ended} sessions ended"), ended >= enough))
     })
     .await
 }
 
 /// Ends a session of the bus. One at work first: a session that is idle loses nothing.
 const END_ONE: &str = "SELECT count(pg_terminate_backend(pid)) FROM (
-         SELECT pid FROM pg_stat_activity WHERE application_name = 'intent-bus' AND backend_type = 'client backend'
+         SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'intent-bus%' AND backend_type = 'client backend'
          ORDER BY state = 'active' DESC, random() LIMIT 1
      ) AS one";
 
@@ -109,19 +110,22 @@ async fn connections_exhausted(context: Context) -> Result<Report> {
     let lasts = context.chaos(10, 120);
     under_load(context, Setup::default(), Habits::default(), lasts, async |cluster, _, lasts| {
         let (session, until) = (cluster.database.session().await?, Instant::now() + lasts);
-        let (mut idle, mut most, mut ended) = (Vec::new(), 0, 0);
+        let (mut idle, mut most, mut ended, mut refused) = (Vec::new(), 0, 0, 0);
         while Instant::now() < until {
             // Whatever becomes free is taken, until there is none.
-            while idle.len() < 300
-                && let Ok(one) = cluster.database.session().await
-            {
+            while idle.len() < 300 {
+                let Ok(one) = cluster.database.session().await else {
+                    refused += 1;
+                    break;
+                };
                 idle.push(one);
             }
             most = most.max(idle.len());
             ended += session.query_one(END_ONE, &[]).await?.try_get::<_, i64>(0)?;
             sleep(Duration::from_millis(300)).await;
         }
-        Ok(Verdict::told(format!("{most} idle sessions, {ended} of the bus ended")))
+        let figure = format!("{most} idle sessions, {refused} more refused, {ended} of the bus ended");
+        Ok(Verdict::of(figure, refused > 0))
     })
     .await
 }
@@ -144,7 +148,7 @@ async fn xmin_pinned(context: Context) -> Result<Report> {
         let dead = "SELECT coalesce(sum(n_dead_tup), 0)::int8 FROM pg_stat_user_tables WHERE relname = 'intents'";
         let dead: i64 = cluster.database.session().await?.query_one(dead, &[]).await?.try_get(0)?;
         session.batch_execute("ROLLBACK").await?;
-        Ok(Verdict::told(format!("pinned for {} s, {dead} dead rows; {figure}", lasts.as_secs())))
+        Ok(Verdict::of(format!("pinned for {} s, {dead} dead rows; {figure}", lasts.as_secs()), dead > 0))
     })
     .await
 }
@@ -164,8 +168,12 @@ async fn snapshot_readers(context: Context) -> Result<Report> {
             });
         }
         let figure = meanwhile(cluster, lasts).await;
+        let mut early = 0;
+        while readers.try_join_next().is_some() {
+            early += 1;
+        }
         readers.abort_all();
-        Ok(Verdict::told(figure))
+        Ok(Verdict::of(format!("{figure}; {early} of 4 readers ended early"), early == 0))
     })
     .await
 }
@@ -236,10 +244,11 @@ async fn pooled(context: Context) -> Result<Report> {
     let lasts = context.chaos(10, 120);
     run_on(&mut cluster, began, context, Habits::default(), lasts, async |_, _, lasts| {
         sleep(lasts / 2).await;
+        let kills = usize::from(pool.try_wait()?.is_none());
         pool.kill().await?;
         pool = start()?;
         sleep(lasts / 2).await;
-        Ok(Verdict::told("the pool was killed once"))
+        Ok(Verdict::of(format!("the pool was killed {kills} times"), kills > 0))
     })
     .await
 }

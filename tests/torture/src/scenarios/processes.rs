@@ -5,17 +5,20 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
+use hyper::Method;
 use rand::RngExt;
 use rustix::process::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    cluster::{FAKETIME, Setup, previous_binary},
+    bus::PATIENCE,
+    cluster::{Cluster, FAKETIME, Setup, previous_binary, session_name},
     crew::Crew,
     experiment::{Context, Report, Scenario, Verdict, under_load},
-    load::{GOAL, Habits},
+    http::Request,
+    load::{CAPABILITY, GOAL, Habits},
     log::{Outcome, What, now, operations, rate},
 };
 
@@ -43,22 +46,22 @@ pub(super) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "replica-stopped",
-        what: "one of 3 replicas stands still (SIGSTOP) for 12 s (long: 30 s), transactions and all, and goes on",
-        passes: "safe",
+        what: "one of 3 replicas stands still (SIGSTOP) for 12 s (long: 30 s), a transaction of it open, and goes on",
+        passes: "safe, and a transaction was open",
         in_ci: false,
         run: |context| Box::pin(replica_stopped(context)),
     },
     Scenario {
         name: "clocks-off",
         what: "the clocks of two replicas are 10 min fast and 10 min slow",
-        passes: "safe, and no fresh signature is refused",
+        passes: "safe, no fresh signature is refused, and GET /health of each tells the time that it was given",
         in_ci: false,
         run: |context| Box::pin(clocks_off(context)),
     },
     Scenario {
         name: "poison-pill",
         what: "an intent of the highest priority kills each worker that takes it",
-        passes: "safe, it is dead after its 3 attempts, and others are fulfilled all the while",
+        passes: "safe, it is dead after its 3 attempts, of which 3 processes have died, and others are fulfilled all the while",
         in_ci: false,
         run: |context| Box::pin(poison_pill(context)),
     },
@@ -168,22 +171,44 @@ async fn worker_stopped(context: Context) -> Result<Report> {
 
 async fn replica_stopped(context: Context) -> Result<Report> {
     let lasts = context.chaos(12, 30);
-    under_load(context, Setup::default(), Habits::default(), lasts, async |cluster, random, lasts| {
+    // Failures take a transaction of several steps: between two of them it can be met.
+    let habits = Habits { fails: 0.2, ..Habits::default() };
+    under_load(context, Setup::default(), habits, lasts, async |cluster, random, lasts| {
         let number = random.random_range(0..cluster.places.len());
-        cluster.replica(number)?.signal(Signal::STOP)?;
+        let (session, name) = (cluster.database.session().await?, session_name(number));
+        let (mut open, mut tries): (i64, _) = (0, 0);
+        while open == 0 && tries < STOPS {
+            if tries > 0 {
+                cluster.replica(number)?.signal(Signal::CONT)?;
+                sleep(Duration::from_secs_f64(random.random_range(0.02..0.05))).await;
+            }
+            cluster.replica(number)?.signal(Signal::STOP)?;
+            tries += 1;
+            // What Postgres was told before comes to its end first.
+            sleep(Duration::from_millis(20)).await;
+            open = session.query_one(OPEN, &[&name]).await?.try_get(0)?;
+        }
         sleep(lasts).await;
         cluster.replica(number)?.signal(Signal::CONT)?;
-        Ok(Verdict::told(format!("stopped for {} s", lasts.as_secs())))
+        let figure = format!("stopped for {} s with {open} transactions open, at the {tries}. try", lasts.as_secs());
+        Ok(Verdict::of(figure, open > 0))
     })
     .await
 }
+
+/// How often a replica is stopped until a transaction is open.
+const STOPS: usize = 300;
+/// Transactions of a replica that wait for it.
+const OPEN: &str =
+    "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND state LIKE 'idle in transaction%'";
 
 async fn clocks_off(context: Context) -> Result<Report> {
     if !Path::new(FAKETIME).exists() {
         return Ok(Report::skipped(context, "Debian's package faketime is not installed"));
     }
-    let setup = Setup { clocks: vec![600, -600, 0], ..Setup::default() };
-    let mut refused = 0;
+    let clocks: [f64; 3] = [600.0, -600.0, 0.0];
+    let setup = Setup { clocks: clocks.to_vec(), ..Setup::default() };
+    let (mut refused, mut off) = (0, Vec::new());
     let lasts = context.chaos(8, 300);
     let mut report = under_load(context, setup, Habits::default(), lasts, async |cluster, _, lasts| {
         sleep(lasts).await;
@@ -191,18 +216,33 @@ async fn clocks_off(context: Context) -> Result<Report> {
         let signed = |what: &What| matches!(what, What::Publish { .. } | What::Claim { .. });
         let operations = operations(&cluster.bus.log.events());
         refused = operations.iter().filter(|one| signed(&one.what) && is_refused(&one.outcome)).count();
+        for number in 0..cluster.places.len() {
+            off.push(clock(cluster, number).await? - now());
+        }
         Ok(Verdict::default())
     })
     .await?;
-    report.verdict = Verdict::of(format!("+600 s, -600 s, 0; {refused} fresh signatures refused"), refused == 0);
+    let is_off = off.iter().zip(clocks).all(|(off, asked)| (off - asked).abs() < 5.0);
+    let told: Vec<String> = off.iter().map(|off| format!("{off:+.0} s")).collect();
+    let figure = format!("clocks off by {}; {refused} fresh signatures refused", told.join(", "));
+    report.verdict = Verdict::of(figure, refused == 0 && is_off);
     Ok(report)
+}
+
+/// What time it is for the replica of a place, in unix seconds.
+async fn clock(cluster: &Cluster, number: usize) -> Result<f64> {
+    let request = Request { method: Method::GET, path: "/health".to_owned(), headers: Vec::new(), body: String::new() };
+    let sent = cluster.bus.http.send(cluster.replica(number)?.address, &request, PATIENCE).await;
+    let said: Value = serde_json::from_slice(&sent.map_err(|why| anyhow!(why))?.body)?;
+    said["ts"].as_f64().ok_or_else(|| anyhow!("GET /health tells no time"))
 }
 
 async fn poison_pill(context: Context) -> Result<Report> {
     let setup = Setup { lease: 2, ..Setup::default() };
-    let mortal = Habits { workers: 1, mortal: true, extends: 0.0, sluggish: 0.0, ..Habits::default() };
-    let kind = mortal.clone();
-    under_load(context, setup, Habits { mortal: false, ..mortal }, context.chaos(40, 60), async |cluster, random, lasts| {
+    let calm = Habits { workers: 1, extends: 0.0, sluggish: 0.0, ..Habits::default() };
+    // Workers within this process cannot do what the pill asks for.
+    let kind = Habits { mortal: true, capable: true, ..calm.clone() };
+    under_load(context, setup, calm, context.chaos(40, 60), async |cluster, random, lasts| {
         let mut crews = Vec::new();
         for number in 0..2 {
             crews.push(Crew::start(cluster, &kind, context.seed, number).await?);
@@ -211,8 +251,8 @@ async fn poison_pill(context: Context) -> Result<Report> {
         let key = format!("{:032x}", random.random::<u128>());
         let payload = json!({"key": key, "owner": ada.name, "public": true, "poison": true});
         let body = json!({"goal": GOAL, "payload": payload, "visibility": "public", "priority": 1000, "max_attempts": 3,
-                          "backoff_base": 1});
-        let request = ada.request(random, hyper::Method::POST, "/intent".to_owned(), body.to_string());
+                          "backoff_base": 1, "required_capability": CAPABILITY});
+        let request = ada.request(random, Method::POST, "/intent".to_owned(), body.to_string());
         let to = cluster.bus.targets.any(random);
         let what = What::Publish { tenant: ada.name, key, public: true };
         let Outcome::Published(id) = cluster.bus.ask(to, what, &request).await else {
@@ -237,7 +277,7 @@ async fn poison_pill(context: Context) -> Result<Report> {
         let figure = format!(
             "dead after {attempts} attempts, {deaths} processes of workers died of it, others fulfilled at {others:.0}/s"
         );
-        Ok(Verdict::of(figure, attempts == 3 && deaths > 0 && others > 0.0))
+        Ok(Verdict::of(figure, attempts == 3 && deaths == 3 && others > 0.0))
     })
     .await
 }
