@@ -125,47 +125,85 @@ fn is_nothing_of_hers(route: &Route, id: &str, answer: &Answer) -> bool {
 
 #[tokio::test]
 async fn no_route_shows_or_changes_what_is_another_tenants() {
+    for generation in ["1.1", "7.61"] {
+        let app = TestApp::spawn().await;
+        let both = [app.tenant("alice").await, app.tenant("eve").await];
+        let [alice, eve] = both.map(|client| client.declaring(generation));
+        let rows = "SELECT coalesce(string_agg(kept::text, ''), '') FROM (
+            SELECT to_jsonb(intents) AS kept FROM intents WHERE id = $1 UNION ALL
+            SELECT to_jsonb(finished) FROM finished WHERE id = $1
+        ) AS rows";
+        let mut tried = 0;
+        alice.set("k", json!(MARK)).await.expect(200);
+        for state in ["open", "claimed", "fulfilled", "dead"] {
+            let goal = format!("{MARK}-{state}");
+            let alice = alice.with("idempotency-key", state);
+            let id = alice.published(json!({"goal": goal, "payload": {"mark": MARK}, "max_attempts": 1})).await;
+            let mut token = "0".repeat(32);
+            if state != "open" {
+                let claim = alice.claimed(&goal).await;
+                token.clone_from(&claim.token);
+                match state {
+                    "fulfilled" => drop(alice.fulfill(&claim, json!(MARK)).await.expect(200)),
+                    "dead" => drop(alice.fail(&claim, MARK).await.expect(200)),
+                    _ => {}
+                }
+            }
+            let uuid = Uuid::try_parse(&id).unwrap();
+            let before: String = app.db.value(rows, &[&uuid]).await;
+            let body = json!({
+                "goal": "eves", "payload": {}, "value": "eves", "result": "eves", "error": "eves", "seconds": 60,
+                "claim_token": token, "intents": [{"goal": "eves", "payload": {}}],
+                "claims": [{"id": id, "claim_token": token, "result": "eves", "error": "eves"}],
+            });
+            let eve = eve.with("idempotency-key", state);
+            for route in ROUTES.iter().filter(|route| matches!(route.access, Access::Client(_))) {
+                let query = if route.path == "/claim" { format!("?goal={goal}") } else { String::new() };
+                let target = route.path.replace("{id}", &id).replace("{key:.*}", "k") + &query;
+                let answer = eve.send(route.method, &target, body.to_string()).await;
+                let what =
+                    format!("{} {target}, {state}, {generation}: {} {}", route.method, answer.status, answer.text());
+                assert!(is_nothing_of_hers(route, &id, &answer), "{what}");
+                assert!(!answer.text().contains(MARK) && !answer.text().contains(&token), "{what}");
+                tried += 1;
+            }
+            if generation == "1.1" {
+                // Where whose claim it is suffices.
+                for verb in ["fulfill", "fail", "extend_claim"] {
+                    let tokenless = json!({"result": "eves", "error": "eves", "seconds": 60});
+                    eve.post(&format!("/{verb}/{id}"), tokenless).await.refused(404, "not_found");
+                }
+            }
+            assert_eq!(app.db.value::<String>(rows, &[&uuid]).await, before, "{state}, {generation}");
+        }
+        assert_eq!(alice.value("k").await.expect(200)["value"], MARK);
+        assert_eq!(tried, 4 * 12, "every route of clients, in every state");
+    }
+}
+
+/// Anybody may work on a public intent, and see where it stands. What its publisher says in it is for who claims it, and what comes of
+/// it for its publisher and who claimed it.
+#[tokio::test]
+async fn a_stranger_gets_no_payload_of_a_public_intent_without_claiming_it_and_no_result() {
     let app = TestApp::spawn().await;
     let [alice, eve] = [app.tenant("alice").await, app.tenant("eve").await].map(|client| client.declaring("7.61"));
-    let rows = "SELECT coalesce(string_agg(kept::text, ''), '') FROM (
-        SELECT to_jsonb(intents) AS kept FROM intents WHERE id = $1 UNION ALL SELECT to_jsonb(finished) FROM finished WHERE id = $1
-    ) AS rows";
-    let mut tried = 0;
-    alice.set("k", json!(MARK)).await.expect(200);
-    for state in ["open", "claimed", "fulfilled", "dead"] {
-        let goal = format!("{MARK}-{state}");
-        let alice = alice.with("idempotency-key", state);
-        let id = alice.published(json!({"goal": goal, "payload": {"mark": MARK}, "max_attempts": 1})).await;
-        let mut token = "0".repeat(32);
-        if state != "open" {
-            let claim = alice.claimed(&goal).await;
-            token.clone_from(&claim.token);
-            match state {
-                "fulfilled" => drop(alice.fulfill(&claim, json!(MARK)).await.expect(200)),
-                "dead" => drop(alice.fail(&claim, MARK).await.expect(200)),
-                _ => {}
-            }
+    let public = json!({"goal": "open-to-all", "payload": {"mark": MARK}, "visibility": "public"});
+    let id = alice.published(public).await;
+    let claim = alice.claimed("open-to-all").await;
+    let refused = async || {
+        for verb in ["fulfill", "fail", "extend_claim"] {
+            let forged = json!({"claim_token": "0".repeat(32), "result": "eves", "error": "eves", "seconds": 60});
+            eve.post(&format!("/{verb}/{id}"), forged).await.refused(404, "not_found");
         }
-        let uuid = Uuid::try_parse(&id).unwrap();
-        let before: String = app.db.value(rows, &[&uuid]).await;
-        let body = json!({
-            "goal": "eves", "payload": {}, "value": "eves", "result": "eves", "error": "eves", "seconds": 60,
-            "claim_token": token, "intents": [{"goal": "eves", "payload": {}}],
-            "claims": [{"id": id, "claim_token": token, "result": "eves", "error": "eves"}],
-        });
-        for route in ROUTES.iter().filter(|route| matches!(route.access, Access::Client(_))) {
-            let query = if route.path == "/claim" { format!("?goal={goal}") } else { String::new() };
-            let target = route.path.replace("{id}", &id).replace("{key:.*}", "k") + &query;
-            let answer = eve.with("idempotency-key", state).send(route.method, &target, body.to_string()).await;
-            let what = format!("{} {target}, {state}: {} {}", route.method, answer.status, answer.text());
-            assert!(is_nothing_of_hers(route, &id, &answer), "{what}");
-            assert!(!answer.text().contains(MARK) && !answer.text().contains(&token), "{what}");
-            tried += 1;
-        }
-        assert_eq!(app.db.value::<String>(rows, &[&uuid]).await, before, "{state}");
-    }
-    assert_eq!(alice.value("k").await.expect(200)["value"], MARK);
-    assert_eq!(tried, 4 * 12, "every route of clients, in every state");
+        assert_eq!(eve.claim("open-to-all").await.status, 204);
+        let status = eve.status(&id).await;
+        assert!(status.status == 200 && !status.text().contains(MARK), "{}", status.text());
+        eve.get(&format!("/result/{id}")).await.refused(403, "forbidden");
+    };
+    refused().await;
+    alice.fulfill(&claim, json!(MARK)).await.expect(200);
+    refused().await;
+    assert_eq!(alice.result(&id).await.expect(200)["result"], MARK);
 }
 
 #[tokio::test]
