@@ -272,10 +272,15 @@ fn the_database_saw_it_claimed_again_too_early() {
 
 #[test]
 fn the_database_saw_an_end_that_no_holder_brought_about() {
-    let ended = |held_by| good().changed(2.0, Some(State::Claimed), None, held_by, "");
-    assert_eq!(ended("t").kinds(), []);
-    assert_eq!(ended("somebody else's").kinds(), [Kind::NotTheHolder]);
-    assert_eq!(good().changed(2.0, Some(State::Open), None, "", "").kinds(), [Kind::NotTheHolder]);
+    // No finish was acknowledged: this is about the change alone.
+    let unknown = || Outcome::Unknown("cut".to_owned());
+    let begun =
+        || Story::default().published("a", "1", false).claimed(1.0, "a", "1", "t").fulfil(2.0, "1", "t", unknown());
+    let ended =
+        |was, held_by| begun().changed(2.0, Some(was), None, held_by, "").ends("1", State::Fulfilled, Some("t"));
+    assert_eq!(ended(State::Claimed, "t").kinds(), []);
+    assert_eq!(ended(State::Claimed, "somebody else's").kinds(), [Kind::NotTheHolder]);
+    assert_eq!(ended(State::Open, "").kinds(), [Kind::NotTheHolder]);
 }
 
 #[test]

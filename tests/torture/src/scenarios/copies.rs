@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Result, anyhow, ensure};
+use futures_util::future::join;
 use rustix::process::Signal;
 use tokio::{process::Command, time::sleep};
 
@@ -166,9 +167,9 @@ async fn fall_behind(cluster: &mut Cluster) -> Result<()> {
     let sender = cluster.database.session().await?.query_one(sender, &[]).await?.try_get::<_, i32>(0)?.cast_unsigned();
     send(sender, Signal::STOP)?;
     sleep(Duration::from_secs(1)).await;
-    let killed = cluster.database.kill(Signal::KILL).await;
-    send(sender, Signal::KILL)?;
-    killed
+    // In this order: the sender must not go while there is somebody to start all again, and the server is not gone before it.
+    let (killed, sent) = join(cluster.database.kill(Signal::KILL), async { send(sender, Signal::KILL) }).await;
+    killed.and(sent)
 }
 
 async fn until_writable(database: &Database) -> Result<()> {

@@ -172,7 +172,7 @@ async fn worker_stopped(context: Context) -> Result<Report> {
 async fn replica_stopped(context: Context) -> Result<Report> {
     let lasts = context.chaos(12, 30);
     // Failures take a transaction of several steps: between two of them it can be met.
-    let habits = Habits { fails: 0.2, ..Habits::default() };
+    let habits = Habits { fails: 0.1, ..Habits::default() };
     under_load(context, Setup::default(), habits, lasts, async |cluster, random, lasts| {
         let number = random.random_range(0..cluster.places.len());
         let (session, name) = (cluster.database.session().await?, session_name(number));
