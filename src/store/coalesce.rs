@@ -348,7 +348,7 @@ fn settle<R: Coalesced>(store: &Store, jobs: Vec<Job<R>>, again: bool) -> BoxFut
                 );
             }
             Err(Failure::Refused(_)) if jobs.len() > 1 => {
-                busy(jobs, "an answer of the database was lost, then it refused")
+                busy(jobs, "an answer of the database was lost, then it refused");
             }
             Err(Failure::Refused(error)) => {
                 if let Some(job) = jobs.into_iter().next() {
