@@ -27,6 +27,19 @@ async fn a_lease_is_extended_again_and_again_while_the_handler_runs() {
 }
 
 #[tokio::test]
+async fn what_is_left_of_a_lease_is_extended_by_a_whole_one() {
+    let stub = Stub::start(hands_out(vec![intent(1, &value!(0), 30), intent(2, &value!(800), 1)])).await;
+    let handler = |job: Job<u64>| async move {
+        tokio::time::sleep(Duration::from_millis(job.payload)).await;
+        Ok::<_, Error>(())
+    };
+    Worker::new(stub.client()).goal("g", handler).at_most(2).run_until(pending()).await.unwrap();
+    let extensions: Vec<_> =
+        stub.seen().iter().filter(|seen| seen.what == "POST /extend_claim/02").map(Seen::json).collect();
+    assert_eq!(extensions, [value!({"claim_token": "t2", "seconds": 30})]);
+}
+
+#[tokio::test]
 async fn a_handler_whose_lease_is_lost_is_dropped_and_nothing_is_told() {
     let given = Arc::new(AtomicUsize::new(0));
     let stub = Stub::start(move |seen| match seen.what.as_str() {
