@@ -100,7 +100,8 @@ async fn replica_killed(context: Context) -> Result<Report> {
 
 /// Work that takes long enough to be interrupted.
 fn slow() -> Habits {
-    Habits { workers: 2, work: 0.05..0.4, ..Habits::default() }
+    // No more of it than these workers can do, or what waits for them would look stuck.
+    Habits { workers: 2, work: 0.05..0.4, rate: 20.0, ..Habits::default() }
 }
 
 async fn worker_killed(context: Context) -> Result<Report> {
