@@ -157,7 +157,7 @@ impl Reason {
                 )
             }
             Self::BackingOff { until } => format!(
-                "An attempt has failed, and the pause before the next one ends in {}. The last error says what went wrong.",
+                "An attempt has failed or its lease has ended, and the pause before the next one ends in {}. If it failed, the last error says why.",
                 span(until - now)
             ),
             Self::NamespacePaused { namespace } => {

@@ -209,7 +209,10 @@ fn pgbouncer() -> Option<PathBuf> {
 
 async fn pooled(context: Context) -> Result<Report> {
     let Some(program) = pgbouncer() else {
-        return Ok(Report::skipped(context, "no PgBouncer of 1.21 or newer, the first that keeps prepared statements"));
+        return Ok(Report::skipped(
+            context,
+            "PGBOUNCER names no PgBouncer of 1.21 or newer, the first that keeps prepared statements",
+        ));
     };
     let began = std::time::Instant::now();
     let database = Database::start(&[("max_connections", "120")]).await?;
