@@ -42,8 +42,8 @@ impl Store {
     /// Admits a request and runs its work in the same transaction.
     ///
     /// If the answer to COMMIT is lost, nobody knows whether it took place. Then the request is sent once more. Where its nonce
-    /// was used, it has taken place, and what it brought is the answer. Otherwise the work is run again:
-    /// it finds what the first try has left (ids and tokens are the same) and answers as the first would have.
+    /// was used, it has taken place, and what it brought is the answer. Otherwise the work is run again: it finds what the first
+    /// try has left (ids and tokens are the same) and answers as the first would have.
     pub async fn transact<T>(&self, admission: &Admission, work: impl AsyncFn(&Tx<'_>) -> Result<T>) -> Result<T> {
         let unsure = match self.attempt_in_time(admission, None, &work).await? {
             Attempt::Committed(done) => return Ok(done),
@@ -99,7 +99,10 @@ impl Store {
                 return Ok(Attempt::Committed(done));
             }
             // The first try was let in; whether it has taken place is not asked where the timestamp is too old by now.
-            (Some(Refusal::Stale), Some(_)) => return Err(Error::busy("the answer to COMMIT was lost")),
+            (Some(Refusal::Stale), Some(_)) => {
+                let _ = tx.inner.rollback().await;
+                return Err(Error::busy("the answer to COMMIT was lost"));
+            }
             (Some(refusal), _) => {
                 tx.inner.rollback().await?;
                 return Err(self.refused(refusal));

@@ -31,7 +31,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "overload",
         what: "publishers send 3 times what the bus gets through, into tenants that may have 300 unfinished intents",
-        passes: "safe, at least twice the peak is offered, goodput is at least 80 % of it, some is refused, every 429 and 503 has \
+        passes: "safe, at least three times the peak is offered, goodput is at least 80 % of it, some is refused, every 429 and 503 has \
                  Retry-After, all that is due is drained afterwards",
         in_ci: false,
         run: |context| Box::pin(overload(context)),
@@ -146,7 +146,7 @@ async fn overload(context: Context) -> Result<Report> {
     let findings = judge(&mut cluster, &events, &Rules { refusals: &[429], ..rules }, context).await?;
     let (with, without) = cluster.bus.refusals();
     let offered = rate_of(asked, lasts);
-    let is_overload = peak > 10.0 && offered >= 2.0 * peak && with > 0;
+    let is_overload = peak > 10.0 && offered >= 3.0 * peak && with > 0;
     let holds = is_overload && goodput >= 0.8 * peak && without == 0 && overdue == 0;
     let figure = format!(
         "peak {peak:.0}/s, then {offered:.0}/s offered: {goodput:.0}/s ({:.0} %); {with} refused with Retry-After, {without} \
