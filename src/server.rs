@@ -232,7 +232,8 @@ impl Background {
         let (for_keys, for_maintenance) = (Arc::clone(state), Arc::clone(state));
         let (for_pulse, for_pages) = (Arc::clone(state), Arc::clone(state));
         let store = || state.store.clone();
-        let (for_calendar, for_marks, for_waiting, for_signals) = (store(), store(), store(), store());
+        let (for_calendar, for_marks, for_waiting, for_signals, for_vacuum) =
+            (store(), store(), store(), store(), store());
         let address = database.session().clone();
         let watcher = Store::new(
             database.address.pool(1)?,
@@ -252,6 +253,7 @@ impl Background {
             actix_web::rt::spawn(async move { for_waiting.watch_for_waiting().await }),
             actix_web::rt::spawn(async move { for_signals.signal(&address).await }),
             actix_web::rt::spawn(async move { for_pages.live.run(&for_pages.store).await }),
+            actix_web::rt::spawn(async move { maintenance::vacuum::run(&for_vacuum).await }),
             actix_web::rt::spawn(async move {
                 prepare_later(&for_maintenance, &database).await;
                 maintenance::run(&for_maintenance, &settings).await;

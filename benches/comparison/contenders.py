@@ -100,7 +100,8 @@ class Bus(Contender):
     needs = "bus"
     binary = BENCHES.parent / "target" / "release" / "intent-bus"
 
-    # Connections that publish and connections that work: single requests share statements, so there have to be many.
+    # Connections that publish and connections that work, for each replica: single requests share statements, so there have to
+    # be many.
     CONNECTIONS = 256
     # A connection that sends batches keeps a replica as busy as hundreds that do not.
     BATCH_CONNECTIONS = 4
@@ -110,7 +111,7 @@ class Bus(Contender):
         self.replicas = replicas
         self.signed = signed
         self.batch = batch
-        self.connections = self.CONNECTIONS if batch == 1 else self.BATCH_CONNECTIONS
+        self.connections = self.CONNECTIONS * replicas if batch == 1 else self.BATCH_CONNECTIONS
 
     def run(self, postgres, database, seconds, begin):
         secret = secrets.token_hex(16)

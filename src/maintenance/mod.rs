@@ -3,6 +3,7 @@
 //! waits for any of it: expired leases and intents are treated as such by the claims themselves.
 
 pub mod pulse;
+pub mod vacuum;
 
 use std::time::Duration;
 

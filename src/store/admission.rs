@@ -1,6 +1,11 @@
 //! Letting requests in: their nonces and their tenants' rate limits, in the transaction of what they do.
 
-use tokio_postgres::{Row, types::ToSql};
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio_postgres::{Row, error::SqlState, types::ToSql};
 use uuid::Uuid;
 
 use super::{
@@ -9,6 +14,9 @@ use super::{
     statements::{self, Admitting},
 };
 use crate::error::{Error, ErrorCode, Result};
+
+/// For so long after a refusal each request is looked at.
+const REFUSED_OF_LATE: Duration = Duration::from_secs(30);
 
 /// What has to be checked and stored for a request before it may do anything.
 #[derive(Debug, Clone, Default)]
@@ -62,6 +70,9 @@ pub(super) enum Verdict {
 impl Verdict {
     /// As a statement says it.
     const NOT_NOW: i16 = 5;
+    /// Likewise, where all are let in or none: some request has to be refused; what else it goes by does not hold.
+    const NOT_ALL: i16 = 7;
+    const UNFIT: i16 = 8;
 
     /// The verdicts of a statement, by request.
     pub(super) fn read(codes: &[i16], requests: usize) -> Result<Vec<Self>> {
@@ -171,13 +182,84 @@ pub(super) async fn run(
     if let Some(statements) = store.calendar.statements() {
         let statement = client.prepare_made(which(&statements), which(&statements::AT_ANY_TIME)).await?;
         let rows = client.query(&statement, parameters).await?;
-        let verdicts: Vec<i16> = rows.first().map_or(Ok(Vec::new()), |row| row.try_get("verdicts"))?;
-        if verdicts.first() != Some(&Verdict::NOT_NOW) {
+        if first_verdict(&rows)? != Some(Verdict::NOT_NOW) {
             return Ok(rows);
         }
     }
     let statement = client.prepare_cached(which(&statements::AT_ANY_TIME)).await?;
     client.query(&statement, parameters).await
+}
+
+/// What became of a statement that lets all in or none.
+pub(super) enum OfAll {
+    /// All were let in.
+    Done(Vec<Row>),
+    /// Nothing was done: each has to be looked at.
+    Each,
+    /// Nothing was done: what else the statement goes by does not hold.
+    Unfit,
+}
+
+/// Runs one of the statements that let all requests in or none, unless it is likely to be in vain.
+pub(super) async fn run_all(
+    store: &Store,
+    client: &Session,
+    which: impl Fn(&Admitting) -> &str,
+    parameters: &[&(dyn ToSql + Sync)],
+) -> std::result::Result<OfAll, tokio_postgres::Error> {
+    let Some(statements) = store.calendar.statements().filter(|statements| statements.let_all_in) else {
+        return Ok(OfAll::Each);
+    };
+    if store.refusals.are_recent() {
+        return Ok(OfAll::Each);
+    }
+    let statement = client.prepare_made(which(&statements), which(&statements::AT_ANY_TIME)).await?;
+    let rows = match client.query(&statement, parameters).await {
+        Err(error) if was_replayed(&error) => {
+            store.refusals.note();
+            return Ok(OfAll::Each);
+        }
+        rows => rows?,
+    };
+    Ok(match first_verdict(&rows)? {
+        Some(Verdict::NOT_NOW) => OfAll::Each,
+        Some(Verdict::NOT_ALL) => {
+            store.refusals.note();
+            OfAll::Each
+        }
+        Some(Verdict::UNFIT) => OfAll::Unfit,
+        _ => OfAll::Done(rows),
+    })
+}
+
+fn first_verdict(rows: &[Row]) -> std::result::Result<Option<i16>, tokio_postgres::Error> {
+    Ok(rows.first().map_or(Ok(Vec::new()), |row| row.try_get::<_, Vec<i16>>("verdicts"))?.first().copied())
+}
+
+/// Whether a nonce was there already.
+fn was_replayed(error: &tokio_postgres::Error) -> bool {
+    error.as_db_error().is_some_and(|error| {
+        *error.code() == SqlState::UNIQUE_VIOLATION && error.table().is_some_and(|table| table.starts_with("nonces"))
+    })
+}
+
+/// Whether requests had to be refused of late. Then each is looked at: that costs more, but not so much as a try in vain, and of
+/// a replay the database's log has a line for each such try.
+#[derive(Default)]
+pub(super) struct Refusals(Mutex<Option<Instant>>);
+
+impl Refusals {
+    fn are_recent(&self) -> bool {
+        self.lock().is_some_and(|last| last.elapsed() < REFUSED_OF_LATE)
+    }
+
+    fn note(&self) {
+        *self.lock() = Some(Instant::now());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Prepares what [`run`] will run.

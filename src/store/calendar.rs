@@ -14,6 +14,8 @@ use crate::error::{Error, Result};
 
 /// Seconds of a period of nonces.
 const NONCES: i64 = 600;
+/// Seconds of it after which its nonces are also those of the next. Longer than any transaction may last.
+const UNTIL_THE_END: i64 = 570;
 /// Longest time between two looks at the database's clock.
 const LOOK_AT_MOST: Duration = Duration::from_secs(60);
 /// How long after a period's end the clock is looked at.
@@ -24,21 +26,29 @@ const AFTER_THE_END: Duration = Duration::from_millis(20);
 pub(crate) struct Period {
     /// The period of nonces: unix seconds / 600.
     pub(crate) nonces: i64,
+    /// Its last part, in which nonces are stored for the next one, too.
+    pub(crate) ending: bool,
     /// The day, UTC.
     pub(crate) day: Date,
 }
 
 impl Period {
-    /// The period of a moment, and how long it still lasts.
+    /// That of a moment, and how long it still lasts.
     fn of(unix: f64) -> Result<(Self, Duration)> {
         #[allow(clippy::cast_possible_truncation, reason = "whole seconds of a clock")]
         let second = unix.floor() as i64;
         let moment = Timestamp::from_second(second).map_err(Error::fault)?;
-        let period = Self { nonces: second.div_euclid(NONCES), day: moment.to_zoned(TimeZone::UTC).date() };
-        // A day ends with a period of nonces.
+        let ending = second.rem_euclid(NONCES) >= UNTIL_THE_END;
+        let period = Self { nonces: second.div_euclid(NONCES), ending, day: moment.to_zoned(TimeZone::UTC).date() };
         #[allow(clippy::cast_precision_loss, reason = "as exact as the clock")]
-        let left = ((period.nonces + 1) * NONCES) as f64 - unix;
+        let left = period.bounds().1 as f64 - unix;
         Ok((period, Duration::try_from_secs_f64(left).unwrap_or_default()))
+    }
+
+    /// Its first moment and the first after it, in unix seconds. A day ends with a period of nonces.
+    pub(crate) const fn bounds(self) -> (i64, i64) {
+        let begin = self.nonces * NONCES;
+        if self.ending { (begin + UNTIL_THE_END, begin + NONCES) } else { (begin, begin + UNTIL_THE_END) }
     }
 }
 
@@ -103,8 +113,11 @@ mod tests {
 
     #[test]
     fn a_period_ends_with_its_ten_minutes_and_a_day_with_one_of_them() {
+        let (period, left) = Period::of(1_700_006_369.0).unwrap();
+        assert_eq!((period.nonces, period.ending, left), (2_833_343, false, Duration::from_secs(1)));
         let (period, left) = Period::of(1_700_006_399.5).unwrap();
-        assert_eq!((period.nonces, period.day.to_string()), (2_833_343, "2023-11-14".to_owned()));
+        assert_eq!((period.nonces, period.ending), (2_833_343, true));
+        assert_eq!(period.day.to_string(), "2023-11-14");
         assert_eq!(left, Duration::from_millis(500));
         let (next, _) = Period::of(1_700_006_400.0).unwrap();
         assert_eq!((next.nonces, next.day.to_string()), (2_833_344, "2023-11-15".to_owned()));

@@ -1,4 +1,5 @@
-//! The lanes and priorities that this replica knows to be listed in the database, so that publishing need not list them again.
+//! The lanes and priorities that this replica knows to be listed in the database, so that publishing need not list them again, and
+//! the kinds of claims that have several of them to look into.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -11,7 +12,7 @@ use crate::{domain::lanes::Lanes, error::Result};
 
 /// How long a pair is known to be listed. Maintenance drops those that nobody has made sure of for two days.
 const KNOWN_FOR: Duration = Duration::from_secs(6 * 3600);
-/// Pairs kept; when there are more, all are forgotten and learnt again.
+/// Pairs kept, and kinds of claims; when there are more, all are forgotten and learnt again.
 const CAPACITY: usize = 100_000;
 
 /// A lane and a priority in it.
@@ -20,6 +21,31 @@ pub(super) type Pair = (i64, i16);
 /// What is known to be listed.
 #[derive(Default)]
 pub(super) struct LanesInUse(Mutex<HashMap<Pair, Instant>>);
+
+/// How long that is taken to be so.
+const SEVERAL_FOR: Duration = Duration::from_secs(60);
+
+/// The kinds of claims that have had several lanes to look into, or priorities, when they were last tried as if they had one.
+#[derive(Default)]
+pub(super) struct Several(Mutex<HashMap<i64, Instant>>);
+
+impl Several {
+    pub(super) fn contains(&self, kind: i64) -> bool {
+        self.lock().get(&kind).is_some_and(|since| since.elapsed() < SEVERAL_FOR)
+    }
+
+    pub(super) fn add(&self, kind: i64) {
+        let mut kinds = self.lock();
+        if kinds.len() >= CAPACITY {
+            kinds.clear();
+        }
+        kinds.insert(kind, Instant::now());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<i64, Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl LanesInUse {
     /// Those of these intents' pairs that may not be listed yet.

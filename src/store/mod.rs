@@ -28,19 +28,21 @@ mod signals;
 pub mod statements;
 pub mod totals;
 pub mod transaction;
+pub mod vacuum;
 mod waiters;
 pub mod workers;
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicUsize};
 
 use deadpool_postgres::Pool;
 use tokio::runtime::Handle;
 
 use self::{
+    admission::Refusals,
     calendar::Calendar,
     coalesce::{Coalesced, Coalescer},
     intents::{claim::Claim, fulfill::Fulfill, publish::Publish},
-    lanes_in_use::LanesInUse,
+    lanes_in_use::{LanesInUse, Several},
     marks::Marks,
     pauses::Pauses,
     session::Session,
@@ -73,6 +75,10 @@ pub struct Inner {
     fulfilments: Arc<Coalescer<Fulfill>>,
     calendar: Calendar,
     lanes_in_use: LanesInUse,
+    several_lanes: Several,
+    refusals: Refusals,
+    /// Rows of `intents` that this replica has updated or deleted since it last looked whether to vacuum them.
+    left_dead: AtomicUsize,
     marks: Marks,
     overview: operators::overview::Cache,
     signals: Signals,
@@ -112,6 +118,9 @@ impl Store {
             fulfilments: Coalescer::new(runtime),
             calendar: Calendar::default(),
             lanes_in_use: LanesInUse::default(),
+            several_lanes: Several::default(),
+            refusals: Refusals::default(),
+            left_dead: AtomicUsize::new(0),
             marks: Marks::default(),
             overview: operators::overview::Cache::default(),
             signals: Signals::default(),

@@ -1,7 +1,7 @@
 //! Every statement that is sent to the database, with the name of its file. A test prepares them all on the migrated schema.
 //!
-//! Most are files as they stand. Those that let requests in begin with `admission/admit.sql`; claims are made twice from one
-//! text, by goal and for any goal.
+//! Most are files as they stand. Those that let requests in begin with `admission/admit.sql`, and have several variants that
+//! leave out what a flight does not need; claims are also made twice from one text, by goal and for any goal.
 
 use std::sync::LazyLock;
 
@@ -103,6 +103,7 @@ statements! {
     BUS_FIGURES = "bus/figures.sql",
     BUS_GOALS = "bus/goals.sql",
     BUS_TABLES = "bus/tables.sql",
+    DEAD_ROWS = "vacuum/dead_rows.sql",
     MIGRATIONS_JOURNAL = "migrations/journal.sql",
 }
 
@@ -120,6 +121,10 @@ static MADE: LazyLock<Vec<(&str, &String)>> = LazyLock::new(|| {
         ("intents/claim.sql, any goal", &AT_ANY_TIME.claim[1].any),
         ("intents/claim.sql, one goal, without limits", &AT_ANY_TIME.claim[0].goal),
         ("intents/claim.sql, any goal, without limits", &AT_ANY_TIME.claim[0].any),
+        ("intents/publish.sql, all", &AT_ANY_TIME.all.publish),
+        ("intents/fulfill.sql, all", &AT_ANY_TIME.all.fulfill),
+        ("intents/claim.sql, one goal, all", &AT_ANY_TIME.all.claim.goal),
+        ("intents/claim.sql, any goal, all", &AT_ANY_TIME.all.claim.any),
         ("intents/find_claims.sql, one goal", &FIND_CLAIMS.goal),
         ("intents/find_claims.sql, any goal", &FIND_CLAIMS.any),
         ("intents/first_due.sql, one goal", &FIRST_DUE.goal),
@@ -135,11 +140,15 @@ pub(crate) static FIRST_DUE: LazyLock<ByGoal> = LazyLock::new(|| ByGoal::of(incl
 pub(crate) static AT_ANY_TIME: LazyLock<Admitting> = LazyLock::new(|| Admitting::of(None));
 
 const ADMISSION: &str = include_str!("admission/admit.sql");
+const ADMISSION_OF_ALL: &str = include_str!("admission/admit_all.sql");
 /// Requests that a statement leaves out: none.
 const NONE: &str = "SELECT NULL::integer WHERE false";
 /// Those of workers for which intents may be meant in particular.
 const AIMED: &str = "SELECT aimed.request FROM unnest($16::integer[], $17::bigint[]) AS aimed (request, lane), \
      LATERAL (SELECT FROM lane_priorities WHERE lane_priorities.lane = aimed.lane LIMIT 1) AS there";
+/// Whether one lane is in use of those that a claim may look into, at one priority, and that is the tenant's own.
+const ONE_LANE: &str = "(SELECT count(*) FROM lane_priorities WHERE lane = ANY ($5::bigint[])) <= 1 \
+     AND NOT EXISTS (SELECT FROM lane_priorities WHERE lane = ANY ($6::bigint[] || $17::bigint[]))";
 
 /// The statements that let requests in and do what they ask for.
 pub(crate) struct Admitting {
@@ -148,24 +157,56 @@ pub(crate) struct Admitting {
     publish: [String; 4],
     fulfill: [String; 2],
     claim: [ByGoal; 2],
+    all: AllOrNone,
+    /// Whether those may be used: not where nonces are stored in two periods.
+    pub(crate) let_all_in: bool,
+}
+
+/// Those that let all requests of a flight in, or none, which costs less than to look at each. No request has limits.
+struct AllOrNone {
+    /// There are neither idempotency keys nor new lanes.
+    publish: String,
+    fulfill: String,
+    /// One lane is in use of those that are looked into, at one priority.
+    claim: ByGoal,
 }
 
 impl Admitting {
     /// For one period, naming its partitions; or for any time, by the names of the whole tables.
     pub(crate) fn of(period: Option<Period>) -> Self {
-        let made = |text: &str, left_out: &str, limits: bool, keys: bool| {
-            let conditions =
-                [("limits", limits), ("keys", keys), ("outcomes", limits || keys), ("gate", left_out == AIMED)];
-            at(&parts(&admitted(text, left_out), &conditions), period)
+        let in_end = period.is_none_or(|period| period.ending);
+        let ending = ("ending", in_end);
+        let made = |text: &str, left_out: &str, conditions: &[(&str, bool)]| {
+            at(&parts(&admitted(text, left_out), &[conditions, &[ending]].concat()), period)
         };
-        let publish = |keys, limits| made(include_str!("intents/publish.sql"), NONE, limits, keys);
-        let fulfill = |limits| made(include_str!("intents/fulfill.sql"), NONE, limits, true);
-        let claim = |limits| ByGoal::of(&made(include_str!("intents/claim.sql"), AIMED, limits, true));
+        let publish = |keys, limits| {
+            let conditions = [("limits", limits), ("keys", keys), ("outcomes", limits || keys)];
+            made(include_str!("intents/publish.sql"), NONE, &conditions)
+        };
+        let fulfill = |limits| made(include_str!("intents/fulfill.sql"), NONE, &[("limits", limits)]);
+        let claim =
+            |limits| ByGoal::of(&made(include_str!("intents/claim.sql"), AIMED, &[("limits", limits), ("gate", true)]));
+        // Their nonces are stored in one period only.
+        let is_now = match period {
+            None => "unix - 600 * floor(unix / 600) < 570",
+            Some(period) if period.ending => "false",
+            Some(_) => "{is_now}",
+        };
+        let all = |text: &str, also: &str, fits: &str| {
+            let text = all_admitted(text, also, fits).replace("{is_now}", is_now);
+            at(&parts(&text, &[("all", true)]), period)
+        };
         Self {
-            admit: made("SELECT verdicts FROM verdicts", NONE, true, true),
+            admit: made("SELECT verdicts FROM verdicts", NONE, &[("limits", true)]),
             publish: [publish(false, false), publish(true, false), publish(false, true), publish(true, true)],
             fulfill: [false, true].map(fulfill),
             claim: [false, true].map(claim),
+            let_all_in: !in_end,
+            all: AllOrNone {
+                publish: all(include_str!("intents/publish.sql"), "", "true"),
+                fulfill: all(include_str!("intents/fulfill.sql"), "", "true"),
+                claim: ByGoal::of(&all(include_str!("intents/claim.sql"), "|| $22::uuid", ONE_LANE)),
+            },
         }
     }
 
@@ -180,6 +221,18 @@ impl Admitting {
 
     pub(crate) fn claim(&self, one_goal: bool, limits: bool) -> &str {
         self.claim[usize::from(limits)].text(one_goal)
+    }
+
+    pub(crate) fn publish_all(&self) -> &str {
+        &self.all.publish
+    }
+
+    pub(crate) fn fulfill_all(&self) -> &str {
+        &self.all.fulfill
+    }
+
+    pub(crate) fn claim_all(&self, one_goal: bool) -> &str {
+        self.all.claim.text(one_goal)
     }
 }
 
@@ -206,22 +259,37 @@ fn parts(text: &str, conditions: &[(&str, bool)]) -> String {
 
 /// Puts in the partitions of a period.
 fn at(text: &str, period: Option<Period>) -> String {
-    let Some(Period { nonces, day }) = period else {
+    let slots = [("{slot}", 0), ("{slot_before}", 3), ("{slot_next}", 1)];
+    let Some(period) = period else {
+        let text = text.replace("{is_now}", "true");
+        let text = slots
+            .iter()
+            .fold(text, |text, (name, ahead)| text.replace(name, &format!("((number + {ahead}) % 4)::smallint")));
         let whole = ["nonces", "nonces_before", "nonces_next", "payloads", "finished"];
-        let text = whole.iter().fold(text.replace("{is_now}", "true"), |text, name| {
-            text.replace(&format!("{{{name}}}"), name.split('_').next().unwrap_or(name))
-        });
-        return text;
+        return whole
+            .iter()
+            .fold(text, |text, name| text.replace(&format!("{{{name}}}"), name.split('_').next().unwrap_or(name)));
     };
-    let slot = |ahead: i64| format!("nonces_{}", (nonces + ahead).rem_euclid(4));
-    let (iso, compact) = (day.to_string(), day.strftime("%Y%m%d").to_string());
-    let is_now = format!("floor(unix / 600)::bigint = {nonces} AND (now AT TIME ZONE 'UTC')::date = '{iso}'");
-    text.replace("{is_now}", &is_now)
-        .replace("{nonces}", &slot(0))
-        .replace("{nonces_before}", &slot(-1))
-        .replace("{nonces_next}", &slot(1))
-        .replace("{payloads}", &format!("payloads_{compact}"))
-        .replace("{finished}", &format!("finished_{compact}"))
+    let slot = |ahead: i64| (period.nonces + ahead).rem_euclid(4);
+    let text = slots
+        .iter()
+        .fold(without_comments(text), |text, (name, ahead)| text.replace(name, &format!("{}::smallint", slot(*ahead))));
+    let day = period.day.strftime("%Y%m%d").to_string();
+    let (from, to) = period.bounds();
+    text.replace("{is_now}", &format!("unix >= {from} AND unix < {to}"))
+        .replace("{nonces}", &format!("nonces_{}", slot(0)))
+        .replace("{nonces_before}", &format!("nonces_{}", slot(3)))
+        .replace("{nonces_next}", &format!("nonces_{}", slot(1)))
+        .replace("{payloads}", &format!("payloads_{day}"))
+        .replace("{finished}", &format!("finished_{day}"))
+}
+
+/// The text with the first line of its comment only: sessions find a statement by its whole text.
+fn without_comments(text: &str) -> String {
+    let mut lines = text.lines();
+    let first = lines.next().unwrap_or_default();
+    let rest = lines.filter(|line| !line.trim_start().starts_with("--")).map(str::trim_start);
+    std::iter::once(first).chain(rest).flat_map(|line| [line, "\n"]).collect()
 }
 
 /// One text for intents of one goal and of any.
@@ -244,11 +312,21 @@ impl ByGoal {
 
 /// The statement that lets requests in and does what they ask for: the comment of its file, the admission, the rest.
 fn admitted(text: &str, left_out: &str) -> String {
+    let (comment, work) = after_comment(text);
+    format!("{comment}{}{work}", ADMISSION.replace("{left_out}", left_out))
+}
+
+/// The same that lets all in or none.
+fn all_admitted(text: &str, also: &str, fits: &str) -> String {
+    let (comment, work) = after_comment(text);
+    format!("{comment}{}{work}", ADMISSION_OF_ALL.replace("{also}", also).replace("{fits}", fits))
+}
+
+fn after_comment(text: &str) -> (&str, &str) {
     let comment: usize = text
         .split_inclusive('\n')
         .take_while(|line| line.starts_with("-- ") || line.trim_end() == "--")
         .map(str::len)
         .sum();
-    let (comment, work) = text.split_at(comment);
-    format!("{comment}{}{work}", ADMISSION.replace("{left_out}", left_out))
+    text.split_at(comment)
 }

@@ -4,12 +4,15 @@
 -- $1 tenants  $2 hashes of tenant and nonce (NULL: unsigned)  $3 signed timestamps, unix seconds (NULL: unsigned)
 -- $4 requests allowed in a minute (NULL: any number); one entry of each for each request, no nonce twice
 -- {left_out}: a query for the numbers of requests that are left out of this statement
--- Between `--if limits` and `--end` stands what is left out when no request has a limit (then what stands after `--else` is in).
+-- Between `--if limits` and `--end` stands what is left out when no request has a limit (then what stands after `--else` is in);
+-- `--if ending`: when the period is not in its last 30 s.
 -- {is_now}: whether this text is for this moment. Texts that name the partitions of one period spare the server to open all
--- the others (60 us a statement); in another period they do nothing.
+-- the others (60 us a statement); in another period they do nothing. {slot}, {slot_before}, {slot_next}: of the nonces of this
+-- period and those beside it.
 --
 -- `verdicts` is one array, by the number of the request: 0 let in, 1 stale, 2 replayed, 3 rate limited, 4 left out, 5 all of
--- them, since it is not this text's time, 6 all of them, since another try of the same was faster (claims only).
+-- them, since it is not this text's time, 6 all of them, since another try of the same was faster (claims only). 7 and 8 are
+-- those of admit_all.sql.
 -- An array, because a subscript costs the same however many rows there are. Sessions know no join but the nested loop (which
 -- for tables is a look into their index), so nothing here joins one row of many to one row of many.
 --
@@ -33,10 +36,10 @@ WITH clock AS MATERIALIZED (
 ), gate AS (
     -- Of several tries of the same statement one does something, also of those that arrive late.
     INSERT INTO {nonces} (slot, hash)
-    SELECT (number % 4)::smallint, $22::uuid
+    SELECT {slot}, $22::uuid
     FROM period
     WHERE is_now AND $22::uuid IS NOT NULL AND NOT EXISTS (
-        SELECT FROM {nonces_before} AS used WHERE used.slot = ((number + 3) % 4)::smallint AND used.hash = $22::uuid
+        SELECT FROM {nonces_before} AS used WHERE used.slot = {slot_before} AND used.hash = $22::uuid
     )
     ON CONFLICT DO NOTHING
     RETURNING hash
@@ -52,12 +55,12 @@ WITH clock AS MATERIALIZED (
                WHEN abs(unix - signed_at) > 300 THEN 1
                WHEN EXISTS (
                    SELECT FROM {nonces_before} AS used
-                   WHERE used.slot = ((number + 3) % 4)::smallint AND used.hash = asked.nonce
+                   WHERE used.slot = {slot_before} AND used.hash = asked.nonce
                ) THEN 2
 --if limits
                -- Stored below, where a conflict shows in any case; but what is replayed shall not use up the minute.
                WHEN allowed IS NOT NULL AND EXISTS (
-                   SELECT FROM {nonces} AS used WHERE used.slot = (number % 4)::smallint AND used.hash = asked.nonce
+                   SELECT FROM {nonces} AS used WHERE used.slot = {slot} AND used.hash = asked.nonce
                ) THEN 2
 --end
                ELSE 0
@@ -120,26 +123,30 @@ WITH clock AS MATERIALIZED (
 --end
 ), stored AS (
     INSERT INTO {nonces} (slot, hash)
-    SELECT (number % 4)::smallint, nonce
+    SELECT {slot}, nonce
     FROM weighed, period
     WHERE verdict = 0 AND nonce IS NOT NULL
     ORDER BY nonce
     ON CONFLICT DO NOTHING
     RETURNING hash
+--if ending
 ), stored_ahead AS (
     INSERT INTO {nonces_next} (slot, hash)
-    SELECT ((number + 1) % 4)::smallint, hash
+    SELECT {slot_next}, hash
     FROM stored, period
     WHERE ending
     ORDER BY hash
     ON CONFLICT DO NOTHING
     RETURNING hash
+--end
 ), verdicts AS MATERIALIZED (
     SELECT array_agg(
                CASE
                    WHEN verdict <> 0 OR nonce IS NULL THEN verdict
                    WHEN (nonce IN (SELECT hash FROM stored)) IS NOT TRUE THEN 2
+--if ending
                    WHEN ending AND (nonce IN (SELECT hash FROM stored_ahead)) IS NOT TRUE THEN 2
+--end
                    ELSE 0
                END::smallint ORDER BY request
            ) AS verdicts

@@ -280,7 +280,9 @@ async fn claim_once(
             served.contains(&number),
         ));
     }
-    let looks: Vec<Look> = kinds.into_values().map(|asks| Look { asks, aim: Aim::Anyone, ahead: AHEAD }).collect();
+    let may_be_of_all = kinds.len() == 1 && !again;
+    let looks: Vec<Look> =
+        kinds.into_values().map(|asks| Look { asks, aim: Aim::Anyone, ahead: AHEAD, may_be_of_all }).collect();
     let found = together(store, client, requests, &looks).await?;
 
     // From here on some of it has been done: what fails now leaves everybody the claims that he has, and nothing is run again.
@@ -401,12 +403,14 @@ fn note(progress: &mut [Progress], look: Look, found: Found) -> Vec<Look> {
                     short.push(Ask { tokens, admitted: true, ..ask });
                 }
             }
-            Verdict::LeftOut => later.push(Look { asks: vec![ask], aim: Aim::Either, ahead: AHEAD }),
+            Verdict::LeftOut => {
+                later.push(Look { asks: vec![ask], aim: Aim::Either, ahead: AHEAD, may_be_of_all: false })
+            }
             refused => progress.refused = Some(refused),
         }
     }
     if !short.is_empty() {
-        later.push(Look { asks: short, aim: look.aim, ahead: AHEAD * look.ahead });
+        later.push(Look { asks: short, aim: look.aim, ahead: AHEAD * look.ahead, may_be_of_all: false });
     }
     later
 }

@@ -14,10 +14,10 @@ use crate::{
     error::{Error, Result},
     store::{
         Store,
-        admission::{Admission, Columns, Verdict, run},
+        admission::{Admission, Columns, OfAll, Verdict, run, run_all},
         coalesce::{Coalesced, Failure},
         session::Session,
-        statements,
+        statements::{self, Admitting},
     },
     telemetry::events::{Changed, changed},
 };
@@ -100,11 +100,19 @@ async fn fulfill(
     let mut parameters: Vec<&(dyn ToSql + Sync)> = admissions.parameters().to_vec();
     parameters.extend([&numbers as &(dyn ToSql + Sync), &ids, &tokens, &results, &kinds]);
     let limits = admissions.are_limited();
-    let rows = run(store, client, |statements| statements.fulfill(limits), &parameters).await?;
+    let of_all = match limits || again {
+        true => OfAll::Each,
+        false => run_all(store, client, Admitting::fulfill_all, &parameters).await?,
+    };
+    let rows = match of_all {
+        OfAll::Done(rows) => rows,
+        _ => run(store, client, |statements| statements.fulfill(limits), &parameters).await?,
+    };
 
     // From here on it has been done: whatever fails now concerns one request, and none is run again.
     let (row, rows) = rows.split_first().ok_or_else(|| Error::fault("a fulfilment has brought no verdicts"))?;
     let verdicts = Verdict::read(&row.try_get::<_, Vec<i16>>("verdicts").map_err(Error::fault)?, requests.len())?;
+    store.leave_dead(rows.len());
     let mut done: Vec<Option<Done>> = ids.iter().map(|_| None).collect();
     for row in rows {
         let item: i32 = row.try_get("item").map_err(Error::fault)?;

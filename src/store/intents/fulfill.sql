@@ -1,5 +1,5 @@
 -- Ends claimed intents as fulfilled: out of `intents`, into `finished` with their results, and out of their tenants' quotas.
--- Follows admission/admit.sql, whose $1 to $4 are the requests.
+-- Follows admission/admit.sql (or, where it says `--if all`, admit_all.sql), whose $1 to $4 are the requests.
 --
 -- One entry for each intent: $5 number of its request  $6 id  $7 hash of the claim token (NULL: the tenant suffices)
 -- $8 result  $9 its type
@@ -13,7 +13,11 @@
     SELECT ended.*, ($1::bigint[])[request] AS tenant
     FROM unnest($5::integer[], $6::uuid[], $7::uuid[], $8::bytea[], $9::text[]) WITH ORDINALITY
         AS ended (request, id, token, result, result_type, item)
+--if all
+    WHERE (SELECT fits FROM fits)
+--else
     WHERE (SELECT verdicts FROM verdicts)[request] = 0
+--end
 ), gone AS (
     DELETE FROM intents
     USING items

@@ -16,11 +16,11 @@ use crate::{
     error::{Error, ErrorCode, Result},
     store::{
         Store,
-        admission::{Admission, Columns, Verdict, run},
+        admission::{Admission, Columns, OfAll, Verdict, run, run_all},
         coalesce::{Coalesced, Failure},
         idempotency::Idempotency,
         session::Session,
-        statements,
+        statements::{self, Admitting},
     },
     telemetry::events::{Changed, changed},
 };
@@ -105,7 +105,15 @@ async fn publish(
     parameters.extend(columns.parameters());
     parameters.extend([&max_open as &(dyn ToSql + Sync), &lanes, &priorities, &columns.traceparent]);
     let began = Instant::now();
-    let rows = match run(store, client, |statements| statements.publish(keys, limits), &parameters).await {
+    let of_all = match keys || limits || again {
+        true => OfAll::Each,
+        false => run_all(store, client, Admitting::publish_all, &parameters).await?,
+    };
+    let rows = match of_all {
+        OfAll::Done(rows) => Ok(rows),
+        _ => run(store, client, |statements| statements.publish(keys, limits), &parameters).await,
+    };
+    let rows = match rows {
         // The lost first try has stored it.
         Err(error) if again && error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
             let mut answers = Vec::with_capacity(requests.len());

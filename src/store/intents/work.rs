@@ -18,8 +18,8 @@ use crate::{
     error::{Error, Result},
     store::{
         Store,
-        admission::{Admission, Columns, Verdict, prepare as prepare_now, run},
-        coalesce::Failure,
+        admission::{Admission, Columns, OfAll, Verdict, prepare as prepare_now, run, run_all},
+        coalesce::{Coalesced, Failure},
         marks::{Looked, Stood},
         session::Session,
         statements,
@@ -35,6 +35,8 @@ pub(super) struct Look {
     pub(super) aim: Aim,
     /// So many intents more than are wanted are looked at, should others hold what stands in front.
     pub(super) ahead: i64,
+    /// The statement that lets all in or none may be tried: this is a transaction by itself, and the first try.
+    pub(super) may_be_of_all: bool,
 }
 
 /// What a request asks of a look.
@@ -110,7 +112,11 @@ pub(super) async fn look(
     let (aimed, aimed_lanes) = aimed_lanes(requests, look);
     // Later looks are not tried again.
     let first_look = look.aim == Aim::Anyone && look.asks.iter().all(|ask| !ask.admitted);
-    let gate: Option<Uuid> = first_look.then_some(request.round);
+    let (one_goal, limits, kind) = (reach.goal.is_some(), admissions.are_limited(), request.turn());
+    let all = look.may_be_of_all && first_look && !limits && !store.several_lanes.contains(kind);
+    // Where each request has a nonce, tries know each other by those.
+    let signed = look.asks.iter().all(|ask| requests[ask.request].admission.signed.is_some());
+    let gate: Option<Uuid> = (first_look && !(all && signed)).then_some(request.round);
     let marks = store.marks.of(own.iter().chain(&public));
     let of_pauses = store.pauses.version();
     let paused = if reach.goal.is_some() { Vec::new() } else { store.pauses.goals_of(&reach.namespace) };
@@ -138,9 +144,18 @@ pub(super) async fn look(
         &places,
         &salts,
     ]);
-    let (one_goal, limits) = (reach.goal.is_some(), admissions.are_limited());
     let began = Instant::now();
-    let rows = run(store, client, |statements| statements.claim(one_goal, limits), &parameters).await?;
+    let of_all = match all {
+        true => run_all(store, client, |statements| statements.claim_all(one_goal), &parameters).await?,
+        false => OfAll::Each,
+    };
+    if matches!(of_all, OfAll::Unfit) {
+        store.several_lanes.add(kind);
+    }
+    let rows = match of_all {
+        OfAll::Done(rows) => rows,
+        _ => run(store, client, |statements| statements.claim(one_goal, limits), &parameters).await?,
+    };
     let took = began.elapsed();
     let wanted: Vec<(usize, usize)> = look
         .asks
@@ -151,6 +166,7 @@ pub(super) async fn look(
     let (first, rows) =
         rows.split_first().ok_or_else(|| Failure::Refused(Error::fault("a claim has brought no verdicts")))?;
     let (leases, places) = read(rows, &wanted).map_err(Failure::Refused)?;
+    store.leave_dead(leases.len());
     let verdicts = first.try_get::<_, Vec<i16>>("verdicts").map_err(Error::fault)?;
     let verdicts = Verdict::read(&verdicts, look.asks.len())?;
     let short: bool = first.try_get("short").map_err(Error::fault)?;

@@ -1,8 +1,10 @@
 //! The statements themselves, on the migrated schema.
 
+mod all_or_none;
 mod marks;
 mod migrations;
 mod periods;
 mod prepare;
 mod pulse;
 mod retry_policy;
+mod vacuum;

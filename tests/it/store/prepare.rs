@@ -50,8 +50,9 @@ fn every_sql_file_is_a_statement_and_every_statement_is_a_file() {
         .iter()
         .map(|file| file.strip_prefix(&folder).unwrap().to_str().unwrap().to_owned())
         .collect();
-    let listed: BTreeSet<String> =
-        statements::all().iter().map(|(name, _)| name.split(',').next().unwrap().to_owned()).collect();
+    let listed = statements::all().into_iter().map(|(name, _)| name.split(',').next().unwrap().to_owned());
+    // No statement of its own, but the beginning of several.
+    let listed: BTreeSet<String> = listed.chain(["admission/admit_all.sql".to_owned()]).collect();
     assert_eq!(files, listed);
 }
 

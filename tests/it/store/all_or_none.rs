@@ -1,0 +1,202 @@
+//! The short way into a statement, which lets all requests of a flight in or none: it does what looking at each would do, or nothing.
+
+use std::time::{Duration, SystemTime};
+
+use intent_bus::{domain::lanes::Lanes, store::statements};
+use tokio_postgres::{Client, Row, error::SqlState, types::ToSql};
+use uuid::Uuid;
+
+use crate::support::{TestApp, client::unix_now, factory::intent, postgres::TestDb};
+
+fn text(name: &str) -> &'static str {
+    statements::all().into_iter().find(|(named, _)| *named == name).unwrap().1
+}
+
+/// Ends claims that nobody holds, for requests with these nonces and timestamps: it does no more than let them in.
+async fn fulfil(
+    session: &Client,
+    text: &str,
+    nonces: [Uuid; 2],
+    times: [i64; 2],
+) -> Result<Vec<i16>, tokio_postgres::Error> {
+    let (tenants, rates, numbers) = (vec![0_i64; 2], vec![None::<i32>; 2], vec![1_i32, 2]);
+    let (nonces, times, ids) = (nonces.to_vec(), times.to_vec(), vec![Uuid::from_u128(9); 2]);
+    let (tokens, results, kinds) = (vec![None::<Uuid>; 2], vec![None::<Vec<u8>>; 2], vec![None::<String>; 2]);
+    let parameters: [&(dyn ToSql + Sync); 9] =
+        [&tenants, &nonces, &times, &rates, &numbers, &ids, &tokens, &results, &kinds];
+    Ok(session.query(text, &parameters).await?[0].get("verdicts"))
+}
+
+#[tokio::test]
+async fn where_one_request_has_to_be_refused_nothing_is_done_for_any() {
+    let db = TestDb::create().await;
+    let session = db.session().await;
+    // Also in the last 30 s of a period, where this text would do nothing.
+    let all = text("intents/fulfill.sql, all").replace("< 570", "< 600");
+    let now: i64 = db.value("SELECT floor(extract(epoch FROM clock_timestamp()))::bigint", &[]).await;
+    let [first, second, third, old] = [1, 2, 3, 4].map(Uuid::from_u128);
+    assert_eq!(fulfil(&session, &all, [first, second], [now; 2]).await.unwrap(), [0, 0]);
+    assert_eq!(db.count("nonces").await, 2);
+    for time in [now - 310, now + 310] {
+        assert_eq!(fulfil(&session, &all, [third, old], [now, time]).await.unwrap(), [7, 7]);
+    }
+    let replayed = fulfil(&session, &all, [third, first], [now; 2]).await.unwrap_err();
+    assert_eq!(replayed.code(), Some(&SqlState::UNIQUE_VIOLATION));
+    assert!(replayed.as_db_error().unwrap().table().unwrap().starts_with("nonces"));
+    db.execute("INSERT INTO nonces (slot, hash) VALUES ((($1::bigint / 600 + 3) % 4)::smallint, $2)", &[&now, &old])
+        .await;
+    assert_eq!(fulfil(&session, &all, [third, old], [now; 2]).await.unwrap(), [7, 7]);
+    assert_eq!(db.count("nonces").await, 3);
+}
+
+#[tokio::test]
+async fn at_the_end_of_a_period_it_does_nothing() {
+    let db = TestDb::create().await;
+    let session = db.session().await;
+    let end = text("intents/fulfill.sql, all").replace("< 570", "< 0");
+    let now: i64 = db.value("SELECT floor(extract(epoch FROM clock_timestamp()))::bigint", &[]).await;
+    let nonces = [1, 2].map(Uuid::from_u128);
+    assert_eq!(fulfil(&session, &end, nonces, [now; 2]).await.unwrap(), [5, 5]);
+    assert_eq!(db.count("nonces").await, 0);
+}
+
+const TENANT: i64 = 0;
+
+fn lanes(goal: &str, capability: Option<&str>) -> Lanes {
+    Lanes::of_intent(TENANT, false, "default", goal, None, capability)
+}
+
+/// Intents of one goal, each so many milliseconds ago, claimed so often.
+async fn fill(db: &TestDb, goal: &str, capability: Option<&str>, priority: i16, intents: &[(i64, i16)]) {
+    let lanes = lanes(goal, capability);
+    for (ago, claimed) in intents {
+        db.execute(
+            "INSERT INTO intents (
+                 id, tenant_id, own_goal_lane, own_lane, created_at, run_at, visible_at, backoff_base, payload_day, priority,
+                 claim_attempts, max_attempts, has_retry_policy, namespace, goal, required_capability
+             )
+             SELECT gen_random_uuid(), 0, $1, $2, at, at, at, 5, (at AT TIME ZONE 'UTC')::date, $3, $4, 20, true, 'default', $5, $6
+             FROM (SELECT now() - $7::bigint * interval '1 millisecond' AS at) AS moment",
+            &[&lanes.own_goal, &lanes.own, &priority, claimed, &goal, &capability, ago],
+        )
+        .await;
+    }
+    for lane in [lanes.own_goal, lanes.own] {
+        db.execute(
+            "INSERT INTO lane_priorities (lane, priority) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+            &[&lane, &priority],
+        )
+        .await;
+    }
+}
+
+/// What three claims together would get, by the name of the statement: the first verdict, and what each gets.
+async fn claim(
+    session: &mut Client,
+    name: &str,
+    own: &[i64],
+    mark: Option<(i64, SystemTime)>,
+) -> (i16, Vec<(i32, Uuid)>) {
+    let (tenants, nonces, times) = (vec![TENANT; 3], vec![None::<Uuid>; 3], vec![None::<i64>; 3]);
+    let (rates, none, numbers) = (vec![None::<i32>; 3], Vec::<i64>::new(), vec![1_i32, 2, 3]);
+    let (capabilities, tokens) = (vec!["gpu"], [5, 6, 7].map(Uuid::from_u128).to_vec());
+    let (workers, places) = (vec![None::<String>; 3], vec![None::<Uuid>; 3]);
+    let (no_numbers, paused) = (Vec::<i32>::new(), Vec::<String>::new());
+    let marked: Vec<i64> = mark.iter().map(|(lane, _)| *lane).collect();
+    let priorities: Vec<i16> = mark.iter().map(|_| 100).collect();
+    let marks: Vec<SystemTime> = mark.iter().map(|(_, at)| *at).collect();
+    let own = own.to_vec();
+    let transaction = session.transaction().await.unwrap();
+    let parameters: [&(dyn ToSql + Sync); 25] = [
+        &tenants,
+        &nonces,
+        &times,
+        &rates,
+        &own,
+        &none,
+        &"default",
+        &"greet",
+        &capabilities,
+        &TENANT,
+        &60.0_f64,
+        &86400.0_f64,
+        &numbers,
+        &tokens,
+        &workers,
+        &no_numbers,
+        &none,
+        &marked,
+        &priorities,
+        &marks,
+        &32_i64,
+        &None::<Uuid>,
+        &paused,
+        &places,
+        &places,
+    ];
+    let text = text(name).replace("unix - 600 * floor(unix / 600) < 570", "true");
+    let rows: Vec<Row> = transaction.query(&text, &parameters).await.unwrap();
+    transaction.rollback().await.unwrap();
+    let got = rows[1..].iter().map(|row| (row.get("item"), row.get("id"))).collect();
+    (rows[0].get::<_, Vec<i16>>("verdicts")[0], got)
+}
+
+#[tokio::test]
+async fn claims_get_the_same_in_the_short_way_as_in_the_long_one() {
+    let db = TestDb::create().await;
+    let mut session = db.session().await;
+    let (each, all) = ("intents/claim.sql, one goal, without limits", "intents/claim.sql, one goal, all");
+    let (plain, able) = (lanes("greet", None).own_goal, lanes("greet", Some("gpu")).own_goal);
+    let own = [plain, able];
+    // No lane is in use.
+    assert_eq!(claim(&mut session, all, &own, None).await, (0, vec![]));
+    // Of the same moment, the one that was claimed less often comes first; what is not due yet does not come.
+    fill(&db, "greet", None, 100, &[(5000, 2), (5000, 1), (3000, 0), (9000, 0), (-60_000, 0)]).await;
+    fill(&db, "other", None, 100, &[(10_000, 0)]).await;
+    let (verdict, long) = claim(&mut session, each, &own, None).await;
+    assert_eq!((verdict, long.len()), (0, 3));
+    assert_eq!(claim(&mut session, all, &own, None).await, (0, long));
+    let mark = Some((plain, SystemTime::now() - Duration::from_secs(4)));
+    let (_, long) = claim(&mut session, each, &own, mark).await;
+    assert_eq!(long.len(), 1);
+    assert_eq!(claim(&mut session, all, &own, mark).await, (0, long));
+}
+
+#[tokio::test]
+async fn claims_with_several_places_to_look_are_not_made_in_the_short_way() {
+    let db = TestDb::create().await;
+    let mut session = db.session().await;
+    let all = "intents/claim.sql, one goal, all";
+    let own = [lanes("greet", None).own_goal, lanes("greet", Some("gpu")).own_goal];
+    fill(&db, "greet", None, 100, &[(5000, 0)]).await;
+    assert_eq!(claim(&mut session, all, &own, None).await.1.len(), 1);
+    // Another lane, and then another priority.
+    fill(&db, "greet", Some("gpu"), 100, &[(6000, 0)]).await;
+    assert_eq!(claim(&mut session, all, &own, None).await, (8, vec![]));
+    db.execute("DELETE FROM lane_priorities WHERE lane = $1", &[&own[1]]).await;
+    assert_eq!(claim(&mut session, all, &own, None).await.0, 0);
+    fill(&db, "greet", None, 200, &[(1000, 0)]).await;
+    assert_eq!(claim(&mut session, all, &own, None).await, (8, vec![]));
+}
+
+#[tokio::test]
+async fn a_replay_and_a_stale_request_refuse_only_themselves_and_nothing_is_lost_after_them() {
+    let app = TestApp::spawn().await;
+    let root = app.root().signing();
+    root.published(intent("greet")).await;
+    let body = intent("greet").to_string();
+    let once = root.signed_once("POST", "/intent", &body, unix_now());
+    once.publish(body.clone()).await.expect(201);
+    for round in 0..3 {
+        let (fresh, replayed) = tokio::join!(
+            futures_util::future::join_all((0..10).map(|_| root.publish(intent("greet")))),
+            once.publish(body.clone())
+        );
+        fresh.iter().for_each(|answer| drop(answer.expect(201)));
+        assert!(replayed.refused(403, "invalid_signature").starts_with("Replay detected"), "round {round}");
+        let stale = root.signed_once("POST", "/intent", &body, unix_now() - 1000).publish(body.clone()).await;
+        assert!(stale.refused(403, "invalid_signature").starts_with("Stale timestamp"), "round {round}");
+    }
+    assert_eq!(app.db.count("intents").await, 32);
+    assert_eq!(root.claim_many("greet", 100).await.len(), 32);
+}
