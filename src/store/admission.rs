@@ -179,15 +179,28 @@ pub(super) async fn run(
     which: impl Fn(&Admitting) -> &str,
     parameters: &[&(dyn ToSql + Sync)],
 ) -> std::result::Result<Vec<Row>, tokio_postgres::Error> {
-    if let Some(statements) = store.calendar.statements() {
-        let statement = client.prepare_made(which(&statements), which(&statements::AT_ANY_TIME)).await?;
-        let rows = client.query(&statement, parameters).await?;
-        if first_verdict(&rows)? != Some(Verdict::NOT_NOW) {
-            return Ok(rows);
-        }
+    if store.calendar.statements().is_some()
+        && let Some(rows) = run_once(store, client, &which, parameters).await?
+    {
+        return Ok(rows);
     }
     let statement = client.prepare_cached(which(&statements::AT_ANY_TIME)).await?;
     client.query(&statement, parameters).await
+}
+
+/// Runs one of them and no other. None: it was not its time, and it has done nothing.
+pub(super) async fn run_once(
+    store: &Store,
+    client: &Session,
+    which: impl Fn(&Admitting) -> &str,
+    parameters: &[&(dyn ToSql + Sync)],
+) -> std::result::Result<Option<Vec<Row>>, tokio_postgres::Error> {
+    let statement = match store.calendar.statements() {
+        Some(statements) => client.prepare_made(which(&statements), which(&statements::AT_ANY_TIME)).await?,
+        None => client.prepare_cached(which(&statements::AT_ANY_TIME)).await?,
+    };
+    let rows = client.query(&statement, parameters).await?;
+    Ok((first_verdict(&rows)? != Some(Verdict::NOT_NOW)).then_some(rows))
 }
 
 /// What became of a statement that lets all in or none.

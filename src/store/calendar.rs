@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 
 /// Seconds of a period of nonces.
 const NONCES: i64 = 600;
-/// Seconds of it after which its nonces are also those of the next. Longer than any transaction may last.
+/// Seconds of it after which its nonces are also those of the next (admit.sql). What is left is longer than any transaction may last.
 const UNTIL_THE_END: i64 = 570;
 /// Longest time between two looks at the database's clock.
 const LOOK_AT_MOST: Duration = Duration::from_secs(60);

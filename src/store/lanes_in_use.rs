@@ -15,15 +15,15 @@ const KNOWN_FOR: Duration = Duration::from_secs(6 * 3600);
 /// Pairs kept, and kinds of claims; when there are more, all are forgotten and learnt again.
 const CAPACITY: usize = 100_000;
 
+/// How long a kind of claims is taken to have several places to look, before one is tried again as if it had one.
+const SEVERAL_FOR: Duration = Duration::from_secs(60);
+
 /// A lane and a priority in it.
 pub(super) type Pair = (i64, i16);
 
 /// What is known to be listed.
 #[derive(Default)]
 pub(super) struct LanesInUse(Mutex<HashMap<Pair, Instant>>);
-
-/// How long that is taken to be so.
-const SEVERAL_FOR: Duration = Duration::from_secs(60);
 
 /// The kinds of claims that have had several lanes to look into, or priorities, when they were last tried as if they had one.
 #[derive(Default)]

@@ -77,7 +77,7 @@ pub struct Inner {
     lanes_in_use: LanesInUse,
     several_lanes: Several,
     refusals: Refusals,
-    /// Rows of `intents` that this replica has updated or deleted since it last looked whether to vacuum them.
+    /// Dead rows that claims and fulfilments have left in `intents` since this replica last asked whether to vacuum it.
     left_dead: AtomicUsize,
     marks: Marks,
     overview: operators::overview::Cache,

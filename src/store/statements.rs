@@ -192,8 +192,8 @@ impl Admitting {
             Some(period) if period.ending => "false",
             Some(_) => "{is_now}",
         };
-        let all = |text: &str, also: &str, fits: &str| {
-            let text = all_admitted(text, also, fits).replace("{is_now}", is_now);
+        let all = |text: &str, also: &str, holds: &str| {
+            let text = all_admitted(text, also, holds).replace("{is_now}", is_now);
             at(&parts(&text, &[("all", true)]), period)
         };
         Self {
@@ -317,9 +317,9 @@ fn admitted(text: &str, left_out: &str) -> String {
 }
 
 /// The same that lets all in or none.
-fn all_admitted(text: &str, also: &str, fits: &str) -> String {
+fn all_admitted(text: &str, also: &str, holds: &str) -> String {
     let (comment, work) = after_comment(text);
-    format!("{comment}{}{work}", ADMISSION_OF_ALL.replace("{also}", also).replace("{fits}", fits))
+    format!("{comment}{}{work}", ADMISSION_OF_ALL.replace("{also}", also).replace("{holds}", holds))
 }
 
 fn after_comment(text: &str) -> (&str, &str) {

@@ -11,7 +11,7 @@ use futures_util::future::{BoxFuture, join_all, join3};
 use tokio_postgres::error::DbError;
 use uuid::Uuid;
 
-use super::work::{self, Ask, Found, Look};
+use super::work::{self, Ask, Found, Look, Way};
 use crate::{
     domain::{
         hash::hash64,
@@ -280,14 +280,22 @@ async fn claim_once(
             served.contains(&number),
         ));
     }
-    let may_be_of_all = kinds.len() == 1 && !again;
-    let looks: Vec<Look> =
-        kinds.into_values().map(|asks| Look { asks, aim: Aim::Anyone, ahead: AHEAD, may_be_of_all }).collect();
+    let way = match kinds.len() {
+        1 if again => Way::Long,
+        1 => Way::Short,
+        _ => Way::Together,
+    };
+    let looks: Vec<Look> = kinds.into_values().map(|asks| Look { asks, aim: Aim::Anyone, ahead: AHEAD, way }).collect();
     let found = together(store, client, requests, &looks).await?;
 
     // From here on some of it has been done: what fails now leaves everybody the claims that he has, and nothing is run again.
     let mut later = Vec::new();
     for (look, found) in looks.into_iter().zip(found) {
+        // The transaction has ended; what was not its time is looked for now, like what is looked for again.
+        let Some(found) = found else {
+            later.push(Look { way: Way::Long, ..look });
+            continue;
+        };
         work::tell(store, requests, &look, &found);
         later.extend(note(&mut progress, look, found));
     }
@@ -296,6 +304,7 @@ async fn claim_once(
         for mut look in later {
             match look_again(store, client, requests, &mut look, &mut served).await {
                 Ok(found) => {
+                    let Some(found) = found else { continue };
                     work::tell(store, requests, &look, &found);
                     next.extend(note(&mut progress, look, found));
                 }
@@ -350,7 +359,7 @@ async fn look_again(
     requests: &[&Claim],
     look: &mut Look,
     served: &mut HashSet<usize>,
-) -> std::result::Result<Found, Failure> {
+) -> std::result::Result<Option<Found>, Failure> {
     for _ in 1..TRIES {
         match work::look(store, client, requests, look).await {
             Err(Failure::Refused(error)) if was_overtaken(&error) => {}
@@ -371,7 +380,7 @@ async fn together(
     client: &Session,
     requests: &[&Claim],
     looks: &[Look],
-) -> std::result::Result<Vec<Found>, Failure> {
+) -> std::result::Result<Vec<Option<Found>>, Failure> {
     let all = join_all(looks.iter().map(|look| work::look(store, client, requests, look)));
     if looks.len() < 2 {
         return all.await.into_iter().collect();
@@ -403,14 +412,12 @@ fn note(progress: &mut [Progress], look: Look, found: Found) -> Vec<Look> {
                     short.push(Ask { tokens, admitted: true, ..ask });
                 }
             }
-            Verdict::LeftOut => {
-                later.push(Look { asks: vec![ask], aim: Aim::Either, ahead: AHEAD, may_be_of_all: false })
-            }
+            Verdict::LeftOut => later.push(Look { asks: vec![ask], aim: Aim::Either, ahead: AHEAD, way: Way::Long }),
             refused => progress.refused = Some(refused),
         }
     }
     if !short.is_empty() {
-        later.push(Look { asks: short, aim: look.aim, ahead: AHEAD * look.ahead, may_be_of_all: false });
+        later.push(Look { asks: short, aim: look.aim, ahead: AHEAD * look.ahead, way: Way::Long });
     }
     later
 }

@@ -12,7 +12,7 @@
 -- $16 number of a request and $17 a lane of intents meant for its worker: the request is left out if there may be any
 -- $18 lanes, $19 priorities, $20 their low-water marks: nothing that is due stands at or before that moment
 -- $21 so many more than are wanted are looked at, should others hold what stands in front
--- $22 a number that only tries of this very statement share (NULL: there is one try)
+-- $22 a number that only tries of this very statement share (NULL: there is one try, or tries know each other by their nonces)
 -- $23 goals that are paused
 -- For each intent wanted, as $13 to $15, where the request has an id (else NULL): $24 what the claim is found again by  $25 what its
 -- token is made of

@@ -100,10 +100,8 @@ async fn fulfill(
     let mut parameters: Vec<&(dyn ToSql + Sync)> = admissions.parameters().to_vec();
     parameters.extend([&numbers as &(dyn ToSql + Sync), &ids, &tokens, &results, &kinds]);
     let limits = admissions.are_limited();
-    let of_all = match limits || again {
-        true => OfAll::Each,
-        false => run_all(store, client, Admitting::fulfill_all, &parameters).await?,
-    };
+    let of_all =
+        if limits || again { OfAll::Each } else { run_all(store, client, Admitting::fulfill_all, &parameters).await? };
     let rows = match of_all {
         OfAll::Done(rows) => rows,
         _ => run(store, client, |statements| statements.fulfill(limits), &parameters).await?,

@@ -105,9 +105,10 @@ async fn publish(
     parameters.extend(columns.parameters());
     parameters.extend([&max_open as &(dyn ToSql + Sync), &lanes, &priorities, &columns.traceparent]);
     let began = Instant::now();
-    let of_all = match keys || limits || again {
-        true => OfAll::Each,
-        false => run_all(store, client, Admitting::publish_all, &parameters).await?,
+    let of_all = if keys || limits || again {
+        OfAll::Each
+    } else {
+        run_all(store, client, Admitting::publish_all, &parameters).await?
     };
     let rows = match of_all {
         OfAll::Done(rows) => Ok(rows),

@@ -18,7 +18,7 @@ use crate::{
     error::{Error, Result},
     store::{
         Store,
-        admission::{Admission, Columns, OfAll, Verdict, prepare as prepare_now, run, run_all},
+        admission::{Admission, Columns, OfAll, Verdict, prepare as prepare_now, run, run_all, run_once},
         coalesce::{Coalesced, Failure},
         marks::{Looked, Stood},
         session::Session,
@@ -35,8 +35,19 @@ pub(super) struct Look {
     pub(super) aim: Aim,
     /// So many intents more than are wanted are looked at, should others hold what stands in front.
     pub(super) ahead: i64,
-    /// The statement that lets all in or none may be tried: this is a transaction by itself, and the first try.
-    pub(super) may_be_of_all: bool,
+    /// How it may be run.
+    pub(super) way: Way,
+}
+
+/// How a look is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// First by the statement that lets all in or none: a transaction by itself, and the first try.
+    Short,
+    /// By itself.
+    Long,
+    /// In a transaction with others, which are sent without waiting: once, as nothing can follow in it.
+    Together,
 }
 
 /// What a request asks of a look.
@@ -81,13 +92,13 @@ pub(super) async fn prepare(store: &Store, client: &Session) -> std::result::Res
     Ok(())
 }
 
-/// Runs the statement.
+/// Runs the statement. None: it was not its time, which only happens to those that are together with others.
 pub(super) async fn look(
     store: &Store,
     client: &Session,
     requests: &[&Claim],
     look: &Look,
-) -> std::result::Result<Found, Failure> {
+) -> std::result::Result<Option<Found>, Failure> {
     let request = requests[look.asks[0].request];
     let reach = &request.reach;
     let (own, public) = (reach.own_lanes(look.aim), reach.public_lanes(look.aim));
@@ -113,7 +124,7 @@ pub(super) async fn look(
     // Later looks are not tried again.
     let first_look = look.aim == Aim::Anyone && look.asks.iter().all(|ask| !ask.admitted);
     let (one_goal, limits, kind) = (reach.goal.is_some(), admissions.are_limited(), request.turn());
-    let all = look.may_be_of_all && first_look && !limits && !store.several_lanes.contains(kind);
+    let all = look.way == Way::Short && first_look && !limits && !store.several_lanes.contains(kind);
     // Where each request has a nonce, tries know each other by those.
     let signed = look.asks.iter().all(|ask| requests[ask.request].admission.signed.is_some());
     let gate: Option<Uuid> = (first_look && !(all && signed)).then_some(request.round);
@@ -145,15 +156,22 @@ pub(super) async fn look(
         &salts,
     ]);
     let began = Instant::now();
-    let of_all = match all {
-        true => run_all(store, client, |statements| statements.claim_all(one_goal), &parameters).await?,
-        false => OfAll::Each,
+    let of_all = if all {
+        run_all(store, client, |statements| statements.claim_all(one_goal), &parameters).await?
+    } else {
+        OfAll::Each
     };
     if matches!(of_all, OfAll::Unfit) {
         store.several_lanes.add(kind);
     }
     let rows = match of_all {
         OfAll::Done(rows) => rows,
+        _ if look.way == Way::Together => {
+            match run_once(store, client, |statements| statements.claim(one_goal, limits), &parameters).await? {
+                Some(rows) => rows,
+                None => return Ok(None),
+            }
+        }
         _ => run(store, client, |statements| statements.claim(one_goal, limits), &parameters).await?,
     };
     let took = began.elapsed();
@@ -174,7 +192,7 @@ pub(super) async fn look(
     let let_in = wanted.iter().filter(|(ask, _)| verdicts[*ask] == Verdict::LetIn).count();
     let drained = !short && places.len() < let_in;
     let looked = Looked { now: first.try_get("now").map_err(Error::fault)?, took, places, drained };
-    Ok(Found { verdicts, short, leases, looked, lanes: (own, public), of_pauses })
+    Ok(Some(Found { verdicts, short, leases, looked, lanes: (own, public), of_pauses }))
 }
 
 /// Counts and tells what a look has brought, and notes it for the marks, once it is committed.

@@ -8,9 +8,23 @@ use uuid::Uuid;
 
 use crate::support::{TestApp, client::unix_now, factory::intent, postgres::TestDb};
 
+/// The text of a statement that lets all in or none, which works at any time: as it is, not at the end of a period.
+pub(crate) fn of_all(name: &str) -> String {
+    with_end(name, "true")
+}
+
+/// The same with another condition.
+fn with_end(name: &str, condition: &str) -> String {
+    let text = text(name);
+    assert!(text.contains(NOT_AT_THE_END), "{name} has no {NOT_AT_THE_END} any more");
+    text.replace(NOT_AT_THE_END, condition)
+}
+
 fn text(name: &str) -> &'static str {
     statements::all().into_iter().find(|(named, _)| *named == name).unwrap().1
 }
+
+const NOT_AT_THE_END: &str = "unix - 600 * floor(unix / 600) < 570";
 
 /// Ends claims that nobody holds, for requests with these nonces and timestamps: it does no more than let them in.
 async fn fulfil(
@@ -31,8 +45,7 @@ async fn fulfil(
 async fn where_one_request_has_to_be_refused_nothing_is_done_for_any() {
     let db = TestDb::create().await;
     let session = db.session().await;
-    // Also in the last 30 s of a period, where this text would do nothing.
-    let all = text("intents/fulfill.sql, all").replace("< 570", "< 600");
+    let all = of_all("intents/fulfill.sql, all");
     let now: i64 = db.value("SELECT floor(extract(epoch FROM clock_timestamp()))::bigint", &[]).await;
     let [first, second, third, old] = [1, 2, 3, 4].map(Uuid::from_u128);
     assert_eq!(fulfil(&session, &all, [first, second], [now; 2]).await.unwrap(), [0, 0]);
@@ -53,7 +66,7 @@ async fn where_one_request_has_to_be_refused_nothing_is_done_for_any() {
 async fn at_the_end_of_a_period_it_does_nothing() {
     let db = TestDb::create().await;
     let session = db.session().await;
-    let end = text("intents/fulfill.sql, all").replace("< 570", "< 0");
+    let end = with_end("intents/fulfill.sql, all", "false");
     let now: i64 = db.value("SELECT floor(extract(epoch FROM clock_timestamp()))::bigint", &[]).await;
     let nonces = [1, 2].map(Uuid::from_u128);
     assert_eq!(fulfil(&session, &end, nonces, [now; 2]).await.unwrap(), [5, 5]);
@@ -66,9 +79,9 @@ fn lanes(goal: &str, capability: Option<&str>) -> Lanes {
     Lanes::of_intent(TENANT, false, "default", goal, None, capability)
 }
 
-/// Intents of one goal, each so many milliseconds ago, claimed so often.
+/// Intents of one goal, each due since so many milliseconds before one moment, claimed so often.
 async fn fill(db: &TestDb, goal: &str, capability: Option<&str>, priority: i16, intents: &[(i64, i16)]) {
-    let lanes = lanes(goal, capability);
+    let (lanes, now) = (lanes(goal, capability), SystemTime::now());
     for (ago, claimed) in intents {
         db.execute(
             "INSERT INTO intents (
@@ -76,8 +89,8 @@ async fn fill(db: &TestDb, goal: &str, capability: Option<&str>, priority: i16, 
                  claim_attempts, max_attempts, has_retry_policy, namespace, goal, required_capability
              )
              SELECT gen_random_uuid(), 0, $1, $2, at, at, at, 5, (at AT TIME ZONE 'UTC')::date, $3, $4, 20, true, 'default', $5, $6
-             FROM (SELECT now() - $7::bigint * interval '1 millisecond' AS at) AS moment",
-            &[&lanes.own_goal, &lanes.own, &priority, claimed, &goal, &capability, ago],
+             FROM (SELECT $8::timestamptz - $7::bigint * interval '1 millisecond' AS at) AS moment",
+            &[&lanes.own_goal, &lanes.own, &priority, claimed, &goal, &capability, ago, &now],
         )
         .await;
     }
@@ -134,7 +147,7 @@ async fn claim(
         &places,
         &places,
     ];
-    let text = text(name).replace("unix - 600 * floor(unix / 600) < 570", "true");
+    let text = if name.ends_with(", all") { of_all(name) } else { text(name).to_owned() };
     let rows: Vec<Row> = transaction.query(&text, &parameters).await.unwrap();
     transaction.rollback().await.unwrap();
     let got = rows[1..].iter().map(|row| (row.get("item"), row.get("id"))).collect();
@@ -151,12 +164,12 @@ async fn claims_get_the_same_in_the_short_way_as_in_the_long_one() {
     // No lane is in use.
     assert_eq!(claim(&mut session, all, &own, None).await, (0, vec![]));
     // Of the same moment, the one that was claimed less often comes first; what is not due yet does not come.
-    fill(&db, "greet", None, 100, &[(5000, 2), (5000, 1), (3000, 0), (9000, 0), (-60_000, 0)]).await;
-    fill(&db, "other", None, 100, &[(10_000, 0)]).await;
+    fill(&db, "greet", None, 100, &[(500_000, 2), (500_000, 1), (300_000, 0), (900_000, 0), (-60_000, 0)]).await;
+    fill(&db, "other", None, 100, &[(1_000_000, 0)]).await;
     let (verdict, long) = claim(&mut session, each, &own, None).await;
     assert_eq!((verdict, long.len()), (0, 3));
     assert_eq!(claim(&mut session, all, &own, None).await, (0, long));
-    let mark = Some((plain, SystemTime::now() - Duration::from_secs(4)));
+    let mark = Some((plain, SystemTime::now() - Duration::from_secs(400)));
     let (_, long) = claim(&mut session, each, &own, mark).await;
     assert_eq!(long.len(), 1);
     assert_eq!(claim(&mut session, all, &own, mark).await, (0, long));
@@ -179,6 +192,69 @@ async fn claims_with_several_places_to_look_are_not_made_in_the_short_way() {
     assert_eq!(claim(&mut session, all, &own, None).await, (8, vec![]));
 }
 
+/// Whether the last statement of a kind that the replica has run lets all in or none.
+async fn was_short(session: &Client, begins: &str) -> bool {
+    let sql = "SELECT query LIKE '%judged AS%'
+         FROM pg_stat_activity
+         WHERE datname = current_database() AND query LIKE $1
+         ORDER BY query_start DESC
+         LIMIT 1";
+    session.query_one(sql, &[&format!("-- {begins}%")]).await.unwrap().get(0)
+}
+
+#[tokio::test]
+async fn the_root_keys_requests_go_the_short_way_and_after_a_refusal_the_long_one() {
+    let app = TestApp::spawn().await;
+    let (root, session) = (app.root().signing(), app.db.session().await);
+    let left = 600 - unix_now().rem_euclid(600);
+    if left < 45 {
+        // In the last 30 s of a period there is no short way.
+        tokio::time::sleep(Duration::from_secs(left.unsigned_abs() + 1)).await;
+    }
+    // The first finds a lane that is not known to be in use.
+    root.published(intent("greet")).await;
+    root.published(intent("greet")).await;
+    assert!(was_short(&session, "Stores new intents").await);
+    let stale = root.signed_once("POST", "/intent", &intent("greet").to_string(), unix_now() - 1000);
+    stale.publish(intent("greet").to_string()).await.refused(403, "invalid_signature");
+    root.published(intent("greet")).await;
+    assert!(!was_short(&session, "Stores new intents").await);
+    assert_eq!(app.db.count("intents").await, 3);
+}
+
+#[tokio::test]
+async fn two_flights_with_a_nonce_in_common_do_not_wait_for_each_other() {
+    let db = TestDb::create().await;
+    let (first, second) = (db.session().await, db.session().await);
+    let all = of_all("intents/fulfill.sql, all");
+    let now: i64 = db.value("SELECT floor(extract(epoch FROM clock_timestamp()))::bigint", &[]).await;
+    let id = Uuid::from_u128(9);
+    db.execute(
+        "INSERT INTO intents (
+             id, tenant_id, own_goal_lane, own_lane, created_at, run_at, visible_at, backoff_base, payload_day, priority,
+             claim_attempts, max_attempts, has_retry_policy, namespace, goal, state, claim_hash, lease_until, claimed_by
+         )
+         SELECT $1, 0, 1, 2, now(), now(), now() + interval '1 hour', 5, current_date, 100, 1, 3, true, 'default', 'greet',
+                'claimed', $1, now() + interval '1 minute', 0",
+        &[&id],
+    )
+    .await;
+    // One that has stored the nonce and gets no further holds no claim; who comes with the same nonce waits for it, and holds none.
+    first.batch_execute("BEGIN").await.unwrap();
+    let nonces = [1, 2].map(Uuid::from_u128);
+    let slot = "INSERT INTO nonces (slot, hash) VALUES ((($1::bigint / 600) % 4)::smallint, $2)";
+    first.execute(slot, &[&now, &nonces[0]]).await.unwrap();
+    let waits = fulfil(&second, &all, nonces, [now; 2]);
+    let locked = async {
+        db.somebody_waits().await;
+        let free = first.query("SELECT FROM intents WHERE id = $1 FOR UPDATE NOWAIT", &[&id]).await;
+        assert!(free.is_ok(), "it has locked the claim before its nonce: {free:?}");
+        first.batch_execute("COMMIT").await.unwrap();
+    };
+    let (replayed, ()) = tokio::join!(waits, locked);
+    assert_eq!(replayed.unwrap_err().code(), Some(&SqlState::UNIQUE_VIOLATION));
+}
+
 #[tokio::test]
 async fn a_replay_and_a_stale_request_refuse_only_themselves_and_nothing_is_lost_after_them() {
     let app = TestApp::spawn().await;
@@ -192,7 +268,9 @@ async fn a_replay_and_a_stale_request_refuse_only_themselves_and_nothing_is_lost
             futures_util::future::join_all((0..10).map(|_| root.publish(intent("greet")))),
             once.publish(body.clone())
         );
-        fresh.iter().for_each(|answer| drop(answer.expect(201)));
+        for answer in &fresh {
+            answer.expect(201);
+        }
         assert!(replayed.refused(403, "invalid_signature").starts_with("Replay detected"), "round {round}");
         let stale = root.signed_once("POST", "/intent", &body, unix_now() - 1000).publish(body.clone()).await;
         assert!(stale.refused(403, "invalid_signature").starts_with("Stale timestamp"), "round {round}");

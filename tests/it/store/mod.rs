@@ -1,6 +1,6 @@
 //! The statements themselves, on the migrated schema.
 
-mod all_or_none;
+pub(crate) mod all_or_none;
 mod marks;
 mod migrations;
 mod periods;
