@@ -66,7 +66,7 @@ pub struct Arguments {
     #[arg(long, value_name = "S", default_value = "1", value_parser = seconds)]
     warmup: Duration,
     /// Intents in one request. More than one goes to the batch endpoints.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     batch: u32,
     /// Sign the requests. So it is unless told otherwise.
     #[arg(long, overrides_with = "no_sign")]

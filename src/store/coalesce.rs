@@ -43,7 +43,7 @@ const ENOUGH_ITEMS: usize = 64;
 /// Longest time for which a flight waits, as many times what the last one took.
 const GATHER: u32 = 4;
 /// And whatever that took.
-const GATHER_AT_MOST: Duration = Duration::from_millis(8);
+const GATHER_AT_MOST: Duration = Duration::from_millis(25);
 
 /// Longest time for which a request waits for its answer: for the flight before, one try of its own, and a second after a lost answer.
 const ANSWERED_IN: Duration = Duration::from_secs(20);
