@@ -6,8 +6,8 @@ use crate::store::{Store, vacuum::Vacuumed};
 
 /// Time between two passes.
 const EVERY: Duration = Duration::from_secs(2);
-/// Longest time between two: as often as autovacuum looks by default.
-const EVERY_AT_LEAST: Duration = Duration::from_secs(60);
+/// Longest time between two. Autovacuum, which comes once a minute by default, finds out before that that it is not in vain any more.
+const LONGEST: Duration = Duration::from_secs(600);
 /// Dead rows that are worth a pass: 10 MB or so.
 const WORTH: u64 = 20_000;
 
@@ -33,7 +33,7 @@ async fn pass(store: &Store) -> Option<Vacuumed> {
 /// Each pass in vain makes the pause longer: somebody still sees the dead rows, or this role may not vacuum.
 fn next(pause: Duration, done: Option<Vacuumed>) -> Duration {
     match done {
-        Some(Vacuumed { dead, left }) if left > dead / 2 => EVERY_AT_LEAST.min(2 * pause),
+        Some(Vacuumed { dead, left }) if left > dead / 2 => LONGEST.min(4 * pause),
         Some(_) => EVERY,
         None => pause,
     }
@@ -47,7 +47,7 @@ mod tests {
     fn passes_in_vain_come_less_often_until_one_is_not() {
         let in_vain = Some(Vacuumed { dead: 100_000, left: 99_000 });
         let mut pause = EVERY;
-        for seconds in [4, 8, 16, 32, 60, 60] {
+        for seconds in [8, 32, 128, 512, 600, 600] {
             pause = next(pause, in_vain);
             assert_eq!(pause, Duration::from_secs(seconds));
         }
