@@ -3,7 +3,7 @@
 --
 -- One text for both: {own} and {public} stand for the pair of lane columns, own_goal_lane and public_goal_lane, or own_lane
 -- and public_lane. With `--if all` it follows admit_all.sql, and there is only one place to look: of the lanes one of the tenant's
--- own is in use, and that at one priority. Most claims are like that, and this costs the server half as much.
+-- own is in use, and that at one priority. Most claims are like that, and this costs the server a quarter less.
 --
 -- $5 own lanes  $6 public lanes (each: every mix of no target or this worker, no capability or one of the worker's)
 -- $7 namespace  $8 goal (NULL: any)  $9 capabilities  $10 tenant whose intents the own lanes stand for (or NULL)
