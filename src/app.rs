@@ -74,7 +74,10 @@ impl State {
     /// # Errors
     /// `database_busy`, as long as it was not asked.
     pub async fn token_key(&self) -> Result<&TokenKey> {
-        let make = async || Ok(TokenKey::of(self.auth.root.expose_secret(), &self.store.token_salt().await?));
+        let make = async || {
+            let salt = Box::pin(self.store.token_salt()).await?;
+            Ok(TokenKey::of(self.auth.root.expose_secret(), &salt))
+        };
         self.token_key.get_or_try_init(make).await
     }
 

@@ -1,5 +1,5 @@
 //! The keys that a replica has seen lately, so that a request need not ask for its key. Revocation takes effect within a
-//! second: `watch` asks every 600 ms which keys have changed and forgets them. While that fails, nothing that is
+//! second: `watch` asks every 750 ms which keys have changed and forgets them. While that fails, nothing that is
 //! cached is believed, and each request asks the database itself.
 
 use std::{
@@ -11,8 +11,10 @@ use std::{
 use super::{Store, keys::Key};
 use crate::error::{Error, Result};
 
-/// Time between two looks for changed keys.
-const LOOK_EVERY: Duration = Duration::from_millis(600);
+/// Time between two looks for changed keys, less three times what the last one took, so that the next is back in time.
+const LOOK_EVERY: Duration = Duration::from_millis(750);
+/// But not less than this.
+const LOOK_AT_MOST_EVERY: Duration = Duration::from_millis(300);
 /// How long cached keys are believed after the last look that succeeded, counted from its beginning.
 const BELIEVED_FOR: Duration = Duration::from_millis(900);
 /// Keys kept; when there are more, all are forgotten and learnt again.
@@ -46,7 +48,8 @@ impl KeyCache {
         if let Some(key) = self.cached(hash) {
             return Ok(Some(key));
         }
-        let found = self.store.find_key(hash).await?;
+        // Boxed, as whoever asks for a key lives for as long as a request, and seldom gets here.
+        let found = Box::pin(self.store.find_key(hash)).await?;
         if let (Some(key), Ok(mut known)) = (&found, self.known.write()) {
             if known.keys.len() >= CAPACITY {
                 known.keys.clear();
@@ -98,7 +101,7 @@ impl KeyCache {
                 Err(_) => {}
             }
             failing = looked.is_err();
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(LOOK_EVERY.saturating_sub(3 * began.elapsed()).max(LOOK_AT_MOST_EVERY)).await;
         }
     }
 

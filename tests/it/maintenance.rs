@@ -87,6 +87,7 @@ async fn two_passes_at_once_do_nothing_twice() {
     app.db.pass_a_minute().await;
     let passes = (0..8).map(|number| pass(if number % 2 == 0 { &app } else { &replica }));
     futures_util::future::join_all(passes).await;
+    app.db.nobody_counts().await;
     assert_eq!(app.db.value::<i64>("SELECT sum(count)::bigint FROM finished_totals", &[]).await, 60);
 }
 
@@ -253,6 +254,7 @@ async fn open_intents_are_counted_as_a_claim_would_find_them() {
     // Counted only: nothing of it is buried before the totals are read.
     app.db.batch("UPDATE open_totals_progress SET counted_at = '-infinity'").await;
     pass(&app).await;
+    app.db.nobody_counts().await;
     let sql = "SELECT string_agg(state || ' ' || count, ', ' ORDER BY state) FROM open_totals";
     assert_eq!(app.db.value::<String>(sql, &[]).await, "open 3, claimed 1");
     // Not again within five seconds.
@@ -261,6 +263,7 @@ async fn open_intents_are_counted_as_a_claim_would_find_them() {
     assert_eq!(app.db.value::<String>(sql, &[]).await, "open 3, claimed 1");
     app.db.pass_a_minute().await;
     pass(&app).await;
+    app.db.nobody_counts().await;
     assert_eq!(app.db.value::<String>(sql, &[]).await, "open 4, claimed 1");
 }
 
@@ -276,6 +279,7 @@ async fn the_totals_follow_what_operators_do_to_finished_intents() {
     let totals = async || {
         app.db.pass_a_minute().await;
         pass(&app).await;
+        app.db.nobody_counts().await;
         let sql = "SELECT coalesce(string_agg(state || ' ' || count, ', ' ORDER BY state), '') FROM finished_totals WHERE count <> 0";
         app.db.value::<String>(sql, &[]).await
     };

@@ -1,6 +1,6 @@
 //! `POST /claim`: take the next intent, or the next few, if there are any; or wait for one.
 
-use std::{ops::RangeInclusive, sync::Arc, time::Duration};
+use std::{ops::RangeInclusive, pin::pin, sync::Arc, time::Duration};
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -104,7 +104,8 @@ pub async fn claim(state: Shared, http: HttpRequest, request: ClientRequest) -> 
     }
     let span = state.store.traces.begin(Operation::Claim);
     span.worker(reach.worker.as_deref());
-    let leases = span.around(state.store.claim_waiting(claim, wait)).await?;
+    // Kept here alone, small: a replica holds thousands of them.
+    let leases = span.around(pin!(state.store.claim_waiting(claim, wait))).await?;
     span.received(leases.iter().map(|lease| &lease.claimed), limit.is_some());
     state.store.workers.asked(request.caller.tenant, &reach, leases.len());
     let lease_seconds = i32::try_from(state.limits.claim_timeout).map_err(Error::fault)?;

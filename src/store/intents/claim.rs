@@ -114,7 +114,7 @@ impl Store {
     pub async fn claim(&self, mut request: Claim) -> Result<Vec<Lease>> {
         if !self.pauses.are_known() {
             let began = Instant::now();
-            self.learn_pauses(self.changes().await?.1, began);
+            self.learn_pauses(Box::pin(self.changes()).await?.1, began);
         }
         if self.pauses.is_paused(&request.reach.namespace, request.reach.goal.as_deref()) {
             // Let in with others, and looks into no lane.

@@ -106,7 +106,8 @@ async fn many_come_back_in_parts_and_the_totals_stay_right() {
     app.db.day_partition("finished", 1).await;
     app.db
         .batch(
-            "INSERT INTO finished (
+            "LOCK TABLE totals_progress;
+             INSERT INTO finished (
                  id, finished_at, tenant_id, created_at, run_at, backoff_base, payload_day, state, priority, claim_attempts,
                  max_attempts, has_retry_policy, public, namespace, goal, last_error
              )
@@ -117,6 +118,7 @@ async fn many_come_back_in_parts_and_the_totals_stay_right() {
         )
         .await;
     app.admin().cleanup().await.expect(200);
+    app.db.nobody_counts().await;
     let dead = "SELECT coalesce(sum(count), 0)::bigint FROM finished_totals WHERE state = 'dead'";
     assert_eq!(app.db.value::<i64>(dead, &[]).await, 2500);
     let body = json!({"dry_run": false, "limit": 2200, "per_second": 1000});
