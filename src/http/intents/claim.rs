@@ -58,23 +58,14 @@ const CAPABILITIES_MAX: usize = 32;
 )]
 pub async fn claim(state: Shared, http: HttpRequest, request: ClientRequest) -> Result<HttpResponse> {
     let query = Query::of(&http)?;
-    let namespace = query.get("namespace")?.map_or_else(|| Ok(Namespace::default()), Namespace::parse)?;
-    request.caller.reaches.allow_in(namespace.as_str())?;
-    let goal = query.get("goal")?.map(Goal::parse).transpose()?;
-    let worker = worker(&http, &query)?;
-    let capabilities = capabilities(&http, &query)?;
-    let publisher = query.get("publisher")?;
+    let mut reach = asked_for(&http, &query, &request.caller)?;
     let limit = whole(query.get("limit")?, "limit", limits::BATCH)?;
     let (wait, preferred) = wait(&http, &query)?;
     let request_id = request_id(&http)?;
-    let reach = Arc::new(Reach {
-        publisher: publisher_of(&state, &request.caller, publisher).await?,
-        public: publisher.is_none(),
-        namespace: namespace.as_str().to_owned(),
-        goal: goal.as_ref().map(|goal| goal.as_str().to_owned()),
-        worker,
-        capabilities,
-    });
+    if let Some(publisher) = query.get("publisher")? {
+        (reach.publisher, reach.public) = (publisher_of(&state, &request.caller, publisher).await?, false);
+    }
+    let reach = Arc::new(reach);
     let count = usize::try_from(limit.unwrap_or(1)).map_err(Error::fault)?;
     let retryable = match request_id {
         Some(id) => {
@@ -212,9 +203,23 @@ fn claimed(claimed: Claimed, payload: Vec<u8>, token: ClaimToken, lease: i32) ->
     })
 }
 
+/// What the worker asks for, of its own intents and of everybody's public ones.
+fn asked_for(http: &HttpRequest, query: &Query, caller: &Caller) -> Result<Reach> {
+    let namespace = query.get("namespace")?.map_or_else(|| Ok(Namespace::default()), Namespace::parse)?;
+    caller.reaches.allow_in(namespace.as_str())?;
+    let goal = query.get("goal")?.map(Goal::parse).transpose()?;
+    Ok(Reach {
+        publisher: Some(caller.tenant),
+        public: true,
+        namespace: namespace.as_str().to_owned(),
+        goal: goal.map(|goal| goal.as_str().to_owned()),
+        worker: worker(http, query)?,
+        capabilities: capabilities(http, query)?,
+    })
+}
+
 /// Whose intents are asked for. A key that nobody has publishes nothing.
-async fn publisher_of(state: &Shared, caller: &Caller, publisher: Option<&str>) -> Result<Option<i64>> {
-    let Some(key) = publisher else { return Ok(Some(caller.tenant)) };
+async fn publisher_of(state: &Shared, caller: &Caller, key: &str) -> Result<Option<i64>> {
     let hash = key_hash(key);
     if bool::from(hash.ct_eq(&caller.key_hash)) {
         return Ok(Some(caller.tenant));

@@ -31,15 +31,9 @@ impl Store {
     /// What admission refuses; `database_busy`.
     pub async fn claim_waiting(&self, request: Claim, wait: Duration) -> Result<Vec<Lease>> {
         let until = Instant::now() + wait;
-        let places = places(&request.reach);
-        let (reach, tenant, tokens, retryable, lease) = (
-            Arc::clone(&request.reach),
-            request.tenant,
-            request.tokens.clone(),
-            request.retryable.clone(),
-            request.lease,
-        );
-        let mut next = request;
+        let Claim { admission, reach, tenant, tokens, retryable, lease, round, waits: waiting } = request;
+        let places = places(&reach);
+        let mut first = Some((admission, round));
         // Those who wait already would have what is there. Newcomers look together, and not one by one.
         let mut together = !wait.is_zero() && self.waiters.has_company(&places);
         loop {
@@ -49,7 +43,19 @@ impl Store {
                 tokio::select! { () = waits.woken() => {}, () = self.waiters.may_look() => {} }
                 together = false;
             }
-            let leases = self.claim(next).await?;
+            let let_in = || (Admission { tenant, ..Admission::default() }, Uuid::new_v4());
+            let (admission, round) = first.take().unwrap_or_else(let_in);
+            let look = Claim {
+                admission,
+                reach: Arc::clone(&reach),
+                tenant,
+                tokens: tokens.clone(),
+                retryable: retryable.clone(),
+                lease,
+                round,
+                waits: waiting,
+            };
+            let leases = self.claim(look).await?;
             if !leases.is_empty() {
                 if waits.is_some() {
                     drop(waits);
@@ -61,17 +67,6 @@ impl Store {
             if timeout_at(until, waits.woken()).await.is_err() || self.waiters.is_closed() {
                 return Ok(leases);
             }
-            let admission = Admission { tenant, ..Admission::default() };
-            next = Claim {
-                admission,
-                reach: Arc::clone(&reach),
-                tenant,
-                tokens: tokens.clone(),
-                retryable: retryable.clone(),
-                lease,
-                round: Uuid::new_v4(),
-                waits: true,
-            };
         }
     }
 
