@@ -198,6 +198,23 @@ impl<R: Coalesced> Coalescer<R> {
         }
     }
 
+    /// Holds the next flight until so many rows are there, though not for longer than a flight may gather: for those who are about
+    /// to ask, so that they share it. Does nothing while a flight is under way.
+    pub(super) fn gather(self: &Arc<Self>, store: &Store, rows: usize) {
+        {
+            let mut queue = self.lock();
+            if queue.in_flight {
+                return;
+            }
+            (queue.in_flight, queue.enough) = (true, rows);
+        }
+        let (queue, store) = (Arc::clone(self), store.clone());
+        self.runtime.spawn(async move {
+            let _ = tokio::time::timeout(GATHER_AT_MOST, queue.enough.notified()).await;
+            queue.fly(&store).await;
+        });
+    }
+
     /// Rows that wait for a flight.
     pub(super) fn waiting(&self) -> usize {
         self.lock().items

@@ -1,6 +1,6 @@
 //! Signals between replicas: "so many intents have come into these lanes". They go by NOTIFY on a connection of their own, never
 //! in a transaction that publishes, and at most one for the same lanes in 50 ms. Nothing depends on them: whoever waits is
-//! also served by `waiting`, which looks every 0.8 to 0.9 s.
+//! also served by `waiting`, which looks every 0.85 to 0.95 s.
 
 use std::{
     collections::HashMap,

@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::sync::{Notify, oneshot};
@@ -16,6 +16,8 @@ pub(super) struct Waiters {
     waiting: Mutex<Waiting>,
     /// Told when those who have come lately may look.
     look: Notify,
+    /// Held by each who has come lately.
+    newcomers: Arc<()>,
 }
 
 #[derive(Default)]
@@ -82,7 +84,13 @@ impl Waiters {
 
     /// Until those who have come lately may look.
     pub(super) async fn may_look(&self) {
+        let _one_more = Arc::clone(&self.newcomers);
         self.look.notified().await;
+    }
+
+    /// Those who have come lately.
+    pub(super) fn newcomers(&self) -> usize {
+        Arc::strong_count(&self.newcomers) - 1
     }
 
     /// Lets those look who have come lately: all of them at once, so that they share a statement.

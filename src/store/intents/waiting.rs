@@ -1,4 +1,4 @@
-//! Claims that wait. Woken by what is published on this replica, by the signals of others, and by a look every 0.8 to 0.9 s into
+//! Claims that wait. Woken by what is published on this replica, by the signals of others, and by a look every 0.85 to 0.95 s into
 //! all lanes that somebody waits for, in one statement, however many wait: what becomes due by itself (delays, backoffs, leases
 //! that end) sends no signal, and signals may be lost.
 
@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Time between two looks, to which up to [`JITTER`] is added. At every other one newcomers look for themselves.
-const LOOK_EVERY: Duration = Duration::from_millis(800);
+const LOOK_EVERY: Duration = Duration::from_millis(850);
 const JITTER: Duration = Duration::from_millis(100);
 
 impl Store {
@@ -78,7 +78,9 @@ impl Store {
             if let Err(error) = self.look_for_waiting().await {
                 tracing::debug!(?error, "cannot look for those who wait; the next look will");
             }
-            if look % 2 == 0 {
+            let newcomers = self.waiters.newcomers();
+            if look % 2 == 0 && newcomers > 0 {
+                self.claims.gather(self, newcomers);
                 self.waiters.let_look();
             }
         }
