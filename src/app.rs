@@ -75,6 +75,7 @@ impl State {
     /// `database_busy`, as long as it was not asked.
     pub async fn token_key(&self) -> Result<&TokenKey> {
         let make = async || {
+            // Boxed for the sake of waiting claims, as in `Store::claim`.
             let salt = Box::pin(self.store.token_salt()).await?;
             Ok(TokenKey::of(self.auth.root.expose_secret(), &salt))
         };

@@ -167,8 +167,10 @@ impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { cycles, seconds, cycles_per_second, publishers, workers, batch, .. } = self;
         let signed = if self.signed { "signed" } else { "unsigned" };
-        writeln!(f, "{cycles_per_second:.1} cycles per second: {cycles} in {seconds:.2} s")?;
-        writeln!(f, "{publishers} publishers, {workers} workers, batches of {batch}, {signed}\n")?;
+        if self.latency.is_none() && self.idle_polls.is_none() {
+            writeln!(f, "{cycles_per_second:.1} cycles per second: {cycles} in {seconds:.2} s")?;
+            writeln!(f, "{publishers} publishers, {workers} workers, batches of {batch}, {signed}\n")?;
+        }
         writeln!(f, "{:<10}{:>10}{:>8}   p50 ms   p90 ms   p99 ms p99.9 ms   max ms", "", "requests", "errors")?;
         for operation in Operation::ALL {
             let Some(Line { count, errors, times, .. }) = self.operations.get(operation.name()) else { continue };

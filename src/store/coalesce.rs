@@ -1,5 +1,6 @@
 //! Requests that arrive together are served together: while some are in Postgres the next ones gather, and go as one statement
-//! when a flight is free. An idle replica starts at once, with whatever is there. Under load a flight waits for a moment until those
+//! when a flight is free. An idle replica starts at once, with whatever is there, unless it knows that others are about to ask
+//! ([`Coalescer::gather`]). Under load a flight waits for a moment until those
 //! are back who were just answered: two small flights cost more than one large one, and what they cost others wait for.
 //!
 //! What fails for a reason of the database's is tried again one by one, so that no request fails because of a neighbour. What
@@ -206,7 +207,7 @@ impl<R: Coalesced> Coalescer<R> {
             if queue.in_flight {
                 return;
             }
-            (queue.in_flight, queue.enough) = (true, rows);
+            (queue.in_flight, queue.enough) = (true, rows.min(FLIGHT_ITEMS));
         }
         let (queue, store) = (Arc::clone(self), store.clone());
         self.runtime.spawn(async move {

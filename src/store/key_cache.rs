@@ -11,12 +11,12 @@ use std::{
 use super::{Store, keys::Key};
 use crate::error::{Error, Result};
 
-/// Time between two looks for changed keys, less three times what the last one took, so that the next is back in time.
+/// Pause after a look for changed keys, less three times what the look took: the slower looks are, the earlier the next one begins.
 const LOOK_EVERY: Duration = Duration::from_millis(750);
-/// But not less than this.
-const LOOK_AT_MOST_EVERY: Duration = Duration::from_millis(300);
+/// The shortest pause, and the one after a look that failed.
+const LOOK_AT_LEAST: Duration = Duration::from_millis(300);
 /// How long cached keys are believed after the last look that succeeded, counted from its beginning.
-const BELIEVED_FOR: Duration = Duration::from_millis(900);
+const BELIEVED_FOR: Duration = Duration::from_millis(950);
 /// Keys kept; when there are more, all are forgotten and learnt again.
 const CAPACITY: usize = 100_000;
 
@@ -101,7 +101,8 @@ impl KeyCache {
                 Err(_) => {}
             }
             failing = looked.is_err();
-            tokio::time::sleep(LOOK_EVERY.saturating_sub(3 * began.elapsed()).max(LOOK_AT_MOST_EVERY)).await;
+            let pause = if failing { LOOK_AT_LEAST } else { LOOK_EVERY.saturating_sub(3 * began.elapsed()) };
+            tokio::time::sleep(pause.max(LOOK_AT_LEAST)).await;
         }
     }
 

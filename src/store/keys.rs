@@ -47,9 +47,12 @@ impl Store {
     /// # Errors
     /// `database_busy`.
     pub async fn changes(&self) -> Result<(Vec<[u8; 32]>, Vec<(String, String)>)> {
-        let client = self.client().await?;
-        let statement = client.prepare_cached(statements::KEYS_CHANGED).await?;
-        let rows = client.query(&statement, &[]).await?;
+        let rows = in_time(async {
+            let client = self.client().await?;
+            let statement = client.prepare_cached(statements::KEYS_CHANGED).await?;
+            Ok(client.query(&statement, &[]).await?)
+        })
+        .await?;
         let (mut keys, mut paused) = (Vec::new(), Vec::new());
         for row in rows {
             match row.try_get::<_, Option<&[u8]>>("key_hash")? {

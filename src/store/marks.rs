@@ -5,7 +5,7 @@
 //! now. What is
 //! committed late, or given back by a transaction that rolled back, may stand before it. A look of its own, which asks for
 //! the first due intent of a lane whoever holds it, finds that again: at most [`LOOK_AT_MOST`] later if the commit was no later
-//! than [`SETTLED`], and a minute later in any case. docs/decisions/0009-low-water-marks.md has what was measured.
+//! than [`SETTLED`], and in any case a minute later, or five where millions of dead entries make such a look long. docs/decisions/0009-low-water-marks.md has what was measured.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -35,8 +35,11 @@ const LOOK_AT_MOST: Duration = Duration::from_secs(5);
 const LOOK_SHARE: u32 = 50;
 /// A look may take longer than a request may: over millions of dead entries, a second for each few million.
 const LOOKS_FOR: &str = "SET LOCAL statement_timeout = '60s'";
-/// Time after which a look starts from the very beginning.
+/// Time after which a look starts from the very beginning, and the part of the time that such looks may take.
 const FROM_THE_BEGINNING: Duration = Duration::from_secs(60);
+const FROM_THE_BEGINNING_SHARE: u32 = 200;
+/// But no less often than this.
+const FROM_THE_BEGINNING_AT_MOST: Duration = Duration::from_secs(300);
 /// A lane that nobody has claimed from for so long loses its mark.
 const FORGET_AFTER: Duration = Duration::from_secs(60);
 /// Lanes with priorities that are followed at once. Beyond that no new ones are, until some are forgotten.
@@ -228,15 +231,20 @@ impl Marks {
     }
 }
 
+/// From one look from the very beginning to the next, by how long the first has taken.
+fn until_the_next(took: Duration) -> Duration {
+    (took * FROM_THE_BEGINNING_SHARE).clamp(FROM_THE_BEGINNING, FROM_THE_BEGINNING_AT_MOST)
+}
+
 impl Store {
     /// Looks for what the marks have passed, for as long as the process runs.
     pub async fn watch_marks(&self) {
-        let mut beginning = Instant::now();
+        let (mut beginning, mut pause) = (Instant::now(), FROM_THE_BEGINNING);
         loop {
             let began = Instant::now();
-            let from_the_beginning = beginning.elapsed() >= FROM_THE_BEGINNING;
+            let from_the_beginning = beginning.elapsed() >= pause;
             match self.look_behind_marks(from_the_beginning).await {
-                Ok(()) if from_the_beginning => beginning = began,
+                Ok(()) if from_the_beginning => (beginning, pause) = (began, until_the_next(began.elapsed())),
                 Ok(()) => {}
                 Err(error) => {
                     tracing::warn!(?error, "cannot look for what low-water marks have passed; the next look will");

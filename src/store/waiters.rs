@@ -3,7 +3,10 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use tokio::sync::{Notify, oneshot};
@@ -16,8 +19,8 @@ pub(super) struct Waiters {
     waiting: Mutex<Waiting>,
     /// Told when those who have come lately may look.
     look: Notify,
-    /// Held by each who has come lately.
-    newcomers: Arc<()>,
+    /// For how many intents those ask who have come lately.
+    newcomers: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -52,6 +55,12 @@ pub(super) struct Waits<'a> {
     used: bool,
 }
 
+/// One who has come lately, for as long as this is there.
+struct Newcomer<'a> {
+    all: &'a AtomicUsize,
+    intents: usize,
+}
+
 impl Waiters {
     /// Claims that wait.
     pub(super) fn count(&self) -> usize {
@@ -82,15 +91,15 @@ impl Waiters {
             && places.iter().all(|place| waiting.lanes.get(place).is_some_and(|numbers| !numbers.is_empty()))
     }
 
-    /// Until those who have come lately may look.
-    pub(super) async fn may_look(&self) {
-        let _one_more = Arc::clone(&self.newcomers);
+    /// Until those who have come lately may look. One of them asks for so many intents.
+    pub(super) async fn may_look(&self, intents: usize) {
+        let _newcomer = Newcomer::count(&self.newcomers, intents);
         self.look.notified().await;
     }
 
-    /// Those who have come lately.
+    /// For how many intents those ask who have come lately.
     pub(super) fn newcomers(&self) -> usize {
-        Arc::strong_count(&self.newcomers) - 1
+        self.newcomers.load(Ordering::Relaxed)
     }
 
     /// Lets those look who have come lately: all of them at once, so that they share a statement.
@@ -159,6 +168,19 @@ impl Waiting {
             }
         }
         Some(waiter)
+    }
+}
+
+impl<'a> Newcomer<'a> {
+    fn count(all: &'a AtomicUsize, intents: usize) -> Self {
+        all.fetch_add(intents, Ordering::Relaxed);
+        Self { all, intents }
+    }
+}
+
+impl Drop for Newcomer<'_> {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.intents, Ordering::Relaxed);
     }
 }
 

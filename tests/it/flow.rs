@@ -109,6 +109,8 @@ async fn unfinished_intents_are_told_by_goal_and_phase() {
     // One that has just started may have counted already.
     app.db.batch("UPDATE open_totals_progress SET counted_at = '-infinity'").await;
     app.admin().cleanup().await.expect(200);
+    app.db.nobody_counts().await;
+    app.admin().cleanup().await.expect(200);
     let phase = |goal: &str, phase: &str| {
         format!("intent_bus_open_intents{{goal=\"{goal}\",namespace=\"default\",phase=\"{phase}\"}}")
     };

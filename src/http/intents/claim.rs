@@ -95,7 +95,7 @@ pub async fn claim(state: Shared, http: HttpRequest, request: ClientRequest) -> 
     }
     let span = state.store.traces.begin(Operation::Claim);
     span.worker(reach.worker.as_deref());
-    // Kept here alone, small: a replica holds thousands of them.
+    // By reference: by value it would lie in the state of `around` a second time, and replicas hold thousands of these.
     let leases = span.around(pin!(state.store.claim_waiting(claim, wait))).await?;
     span.received(leases.iter().map(|lease| &lease.claimed), limit.is_some());
     state.store.workers.asked(request.caller.tenant, &reach, leases.len());

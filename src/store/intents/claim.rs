@@ -26,6 +26,7 @@ use crate::{
         coalesce::{Coalesced, Failure},
         session::Session,
         statements,
+        transaction::in_time,
     },
     telemetry::events::{Changed, changed},
 };
@@ -114,6 +115,7 @@ impl Store {
     pub async fn claim(&self, mut request: Claim) -> Result<Vec<Lease>> {
         if !self.pauses.are_known() {
             let began = Instant::now();
+            // Boxed: waiting claims are kept by the thousand, and seldom get here.
             self.learn_pauses(Box::pin(self.changes()).await?.1, began);
         }
         if self.pauses.is_paused(&request.reach.namespace, request.reach.goal.as_deref()) {
@@ -143,9 +145,12 @@ impl Store {
     /// # Errors
     /// `database_busy`.
     pub async fn token_salt(&self) -> Result<Vec<u8>> {
-        let client = self.client().await?;
-        let statement = client.prepare_cached(statements::TOKEN_SALT).await?;
-        Ok(client.query_one(&statement, &[]).await?.try_get("salt")?)
+        in_time(async {
+            let client = self.client().await?;
+            let statement = client.prepare_cached(statements::TOKEN_SALT).await?;
+            Ok(client.query_one(&statement, &[]).await?.try_get("salt")?)
+        })
+        .await
     }
 
     /// When somebody who has found nothing may ask again, in seconds: later when many ask.

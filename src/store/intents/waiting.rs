@@ -15,6 +15,7 @@ use crate::{
         Store,
         admission::Admission,
         statements,
+        transaction::in_time,
         waiters::{Place, places},
     },
 };
@@ -31,7 +32,7 @@ impl Store {
     /// What admission refuses; `database_busy`.
     pub async fn claim_waiting(&self, request: Claim, wait: Duration) -> Result<Vec<Lease>> {
         let until = Instant::now() + wait;
-        let Claim { admission, reach, tenant, tokens, retryable, lease, round, waits: waiting } = request;
+        let Claim { admission, reach, tenant, tokens, retryable, lease, round, waits: may_wait } = request;
         let places = places(&reach);
         let mut first = Some((admission, round));
         // Those who wait already would have what is there. Newcomers look together, and not one by one.
@@ -40,7 +41,11 @@ impl Store {
             // Begun before the look, so that nothing is missed that comes in between.
             let mut waits = if wait.is_zero() { None } else { self.waiters.wait(&reach) };
             if let Some(waits) = waits.as_mut().filter(|_| together) {
-                tokio::select! { () = waits.woken() => {}, () = self.waiters.may_look() => {} }
+                let may_look = async {
+                    tokio::select! { () = waits.woken() => {}, () = self.waiters.may_look(tokens.len()) => {} }
+                };
+                // At the end of its time it looks all the same: it has to be let in, too.
+                let _ = timeout_at(until, may_look).await;
                 together = false;
             }
             let let_in = || (Admission { tenant, ..Admission::default() }, Uuid::new_v4());
@@ -53,7 +58,7 @@ impl Store {
                 retryable: retryable.clone(),
                 lease,
                 round,
-                waits: waiting,
+                waits: may_wait,
             };
             let leases = self.claim(look).await?;
             if !leases.is_empty() {
@@ -75,11 +80,12 @@ impl Store {
         for look in 0_u64.. {
             let [jitter] = random_bytes::<1>().map(u32::from);
             tokio::time::sleep(LOOK_EVERY + JITTER * jitter / 255).await;
-            if let Err(error) = self.look_for_waiting().await {
+            if let Err(error) = in_time(self.look_for_waiting()).await {
                 tracing::debug!(?error, "cannot look for those who wait; the next look will");
             }
             let newcomers = self.waiters.newcomers();
             if look % 2 == 0 && newcomers > 0 {
+                // They ask within a moment.
                 self.claims.gather(self, newcomers);
                 self.waiters.let_look();
             }

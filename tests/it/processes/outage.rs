@@ -154,8 +154,11 @@ async fn a_database_that_hangs_is_answered_for_in_time() {
     proxy.set(Link::Hung);
     let began = Instant::now();
     // More than there are connections in the pool.
-    let answers = join_all((0..20).map(async |_| root.publish(intent("meanwhile")).await)).await;
-    answers.iter().for_each(is_busy);
+    let publishes = join_all((0..20).map(async |_| root.publish(intent("meanwhile")).await));
+    // The first one waits, and the others join it. Whoever is not let in is told so, and does not wait for ever.
+    let claims = join_all((0..4).map(async |_| root.claim_waiting("nothing", 1).await));
+    let (answers, claims) = tokio::join!(publishes, claims);
+    answers.iter().chain(&claims).for_each(is_busy);
     let slowest = began.elapsed();
     assert!(slowest < Duration::from_secs(25), "answered after {slowest:?}");
     is_busy(&replica.nobody().get("/readyz").await);

@@ -119,6 +119,15 @@ impl TestApp {
         self.client(made.expect(201)["api_key"].as_str().expect("a key"))
     }
 
+    /// A minute passes, everything is counted, and the replica has heard of it. A replica counts by itself, too, now and then, and a
+    /// pass leaves alone what somebody is at.
+    pub(crate) async fn count_all(&self) {
+        self.db.pass_a_minute().await;
+        self.admin().cleanup().await.expect(200);
+        self.db.nobody_counts().await;
+        self.admin().cleanup().await.expect(200);
+    }
+
     /// Sends these bytes over a connection of their own, and gives the answer's bytes as text.
     pub(crate) async fn raw(&self, request: impl AsRef<[u8]>) -> String {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};

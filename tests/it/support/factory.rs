@@ -56,7 +56,7 @@ impl TestDb {
         assert_eq!(self.execute(&sql, &[&uuid(id)]).await, 1, "{id} is not unfinished");
     }
 
-    /// Waits until nobody counts. Servers do so by themselves now and then, and a pass leaves alone what somebody is at.
+    /// Waits until nobody counts.
     pub(crate) async fn nobody_counts(&self) {
         self.batch("BEGIN; LOCK TABLE totals_progress, open_totals_progress; COMMIT").await;
     }
