@@ -6,7 +6,7 @@
 WITH gone AS (
     DELETE FROM intents
     USING unnest($1::uuid[], $2::text[]) AS dead (id, reason)
-    WHERE intents.id = dead.id
+    WHERE intents.id = ANY (ARRAY[dead.id])
     RETURNING intents.*, dead.reason
 ), given_back AS MATERIALIZED (
     SELECT kept.tenant_id, (SELECT count(*) FROM gone WHERE gone.tenant_id = kept.tenant_id) AS ended

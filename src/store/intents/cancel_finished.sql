@@ -20,5 +20,5 @@ SET state = 'dead',
     claim_hash = CASE WHEN before.state = 'dead' THEN claim_hash END,
     last_error = CASE WHEN before.state = 'dead' THEN last_error ELSE $2 END
 FROM before
-WHERE finished.id = before.id AND finished.finished_at = before.finished_at
+WHERE finished.id = ANY (ARRAY[before.id]) AND finished.finished_at = before.finished_at
 RETURNING finished.id, finished.namespace, goal, claim_attempts, worker_id

@@ -37,6 +37,7 @@
 --   * Dead index entries before a low-water mark are not visited again; with a pinned xmin they stay for hours.
 --   * The payload may be of another day than this text's, or have been moved to another since this statement began. Then it
 --     comes back NULL, and is looked for by the day that comes with it.
+--   * `= ANY (ARRAY[…])`, not `=`, where rows are joined by their ids: docs/architecture.md, Plans.
 --   * clock_timestamp(), not now(): the transaction may have waited since it began.
 --if all
 , wanted AS MATERIALIZED (
@@ -206,7 +207,7 @@
                 secs => $11::double precision + backoff_base * 2.0 ^ (claim_attempts + 1) + 2 * random())
         END
     FROM handed_out, clock
-    WHERE intents.id = handed_out.id
+    WHERE intents.id = ANY (ARRAY[handed_out.id])
     RETURNING handed_out.item, intents.id, namespace, goal, claim_attempts, priority, target_worker,
         required_capability, intents.payload_day, handed_out.lane, handed_out.stood_at, traceparent,
         past_attempts -> -1 ->> 'outcome' = 'lapsed' AS lapsed

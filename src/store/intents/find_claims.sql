@@ -14,6 +14,7 @@ FROM (
     SELECT * FROM intents
     WHERE {own} = pair.lane AND intents.priority = pair.priority AND visible_at > clock_timestamp()
       AND claim_hash = ANY ($3::uuid[]) AND lease_until > clock_timestamp()
+    OFFSET 0
 ) AS held
 UNION
 SELECT held.id, namespace, goal, claim_attempts, held.priority, target_worker, required_capability, payload_day::text,
@@ -27,4 +28,5 @@ FROM (
     SELECT * FROM intents
     WHERE {public} = pair.lane AND intents.priority = pair.priority AND visible_at > clock_timestamp()
       AND claim_hash = ANY ($3::uuid[]) AND lease_until > clock_timestamp()
+    OFFSET 0
 ) AS held

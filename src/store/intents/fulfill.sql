@@ -21,7 +21,7 @@
 ), gone AS (
     DELETE FROM intents
     USING items
-    WHERE intents.id = items.id AND intents.state = 'claimed'
+    WHERE intents.id = ANY (ARRAY[items.id]) AND intents.state = 'claimed'
       AND intents.claimed_by = items.tenant AND (items.token IS NULL OR intents.claim_hash = items.token)
     RETURNING intents.*, items.item, items.result, items.result_type
 ), ended AS MATERIALIZED (

@@ -16,6 +16,6 @@ WHERE EXISTS (
       )
    OR EXISTS (
           SELECT FROM finished
-          WHERE last AND finished.id = failed.id AND state = 'dead' AND claim_attempts = attempt AND last_error = error
+          WHERE last AND finished.id = ANY (ARRAY[failed.id]) AND (state = 'dead') IS TRUE AND claim_attempts = attempt AND last_error = error
             AND claim_hash IS NULL
       )

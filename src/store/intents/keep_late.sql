@@ -18,7 +18,7 @@ FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::text[], $6::byt
          ) AS intent, jsonb_array_elements(intent.past_attempts) AS past
          WHERE past ->> 'claim' = late.token::text AND (past ->> 'tenant')::bigint = late.tenant
          UNION ALL
-         SELECT claim_attempts FROM finished WHERE id = late.id AND state = 'dead' AND claim_hash = late.token AND claimed_by = late.tenant
+         SELECT claim_attempts FROM finished WHERE id = late.id AND (state = 'dead') IS TRUE AND claim_hash = late.token AND claimed_by = late.tenant
      ) AS lost
 ON CONFLICT DO NOTHING
 RETURNING intent_id, attempt

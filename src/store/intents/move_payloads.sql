@@ -12,9 +12,10 @@ WITH today AS MATERIALIZED (
 ), copied AS (
     INSERT INTO payloads (day, id, payload, reward)
     SELECT today.day, kept.id, kept.payload, kept.reward
-    FROM today, old
-    JOIN payloads AS kept ON kept.day = old.payload_day AND kept.id = old.id
+    FROM today, old, LATERAL (
+        SELECT id, payload, reward FROM payloads WHERE payloads.day = old.payload_day AND payloads.id = old.id LIMIT 1
+    ) AS kept
     ON CONFLICT DO NOTHING
 )
-UPDATE intents SET payload_day = today.day FROM old, today WHERE intents.id = old.id
+UPDATE intents SET payload_day = today.day FROM old, today WHERE intents.id = ANY (ARRAY[old.id])
 RETURNING intents.id

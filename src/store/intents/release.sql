@@ -5,12 +5,13 @@
 -- Index: primary key of intents; locked in the order of ids. They go to the end of those that are due, never back to where they
 -- stood (the low-water marks of the replicas may be past that).
 WITH held AS MATERIALIZED (
-    SELECT intents.id
-    FROM unnest($1::uuid[], $2::uuid[]) AS unheard (id, token)
-    JOIN intents ON intents.id = unheard.id
-    WHERE state = 'claimed' AND claim_hash = unheard.token AND NOT claim_repeated
-    ORDER BY intents.id
-    FOR UPDATE OF intents
+    SELECT claim.id
+    FROM (SELECT * FROM unnest($1::uuid[], $2::uuid[]) AS unheard (id, token) ORDER BY id) AS unheard, LATERAL (
+        SELECT id
+        FROM intents
+        WHERE id = unheard.id AND state = 'claimed' AND claim_hash = unheard.token AND NOT claim_repeated
+        FOR UPDATE
+    ) AS claim
 )
 UPDATE intents
 SET state = 'open', claim_hash = NULL, lease_until = NULL, claimed_by = NULL, worker_id = NULL,
@@ -18,5 +19,5 @@ SET state = 'open', claim_hash = NULL, lease_until = NULL, claimed_by = NULL, wo
     claim_attempts = claim_attempts - 1,
     visible_at = clock_timestamp()
 FROM held
-WHERE intents.id = held.id
+WHERE intents.id = ANY (ARRAY[held.id])
 RETURNING intents.id

@@ -4,16 +4,23 @@
 -- $1 what they are found by
 -- Index: intents_claim_request. Locked in the order of ids.
 WITH held AS MATERIALIZED (
-    SELECT id
-    FROM intents
-    WHERE claim_request = ANY ($1::uuid[]) AND claim_hash IS NOT NULL AND state = 'claimed' AND lease_until > clock_timestamp()
-    ORDER BY id
-    FOR UPDATE
+    SELECT claim.id
+    FROM (
+        SELECT id FROM (
+            SELECT id FROM intents WHERE claim_request = ANY ($1::uuid[]) AND claim_hash IS NOT NULL OFFSET 0
+        ) AS found
+        ORDER BY id
+    ) AS named, LATERAL (
+        SELECT id
+        FROM intents
+        WHERE id = named.id AND claim_request = ANY ($1::uuid[]) AND claim_hash IS NOT NULL AND state = 'claimed' AND lease_until > clock_timestamp()
+        FOR UPDATE
+    ) AS claim
 )
 UPDATE intents
 SET claim_repeated = true
 FROM held
-WHERE intents.id = held.id
+WHERE intents.id = ANY (ARRAY[held.id])
 RETURNING intents.id, namespace, goal, claim_attempts, priority, target_worker, required_capability,
     payload_day::text AS payload_day, claim_request, claim_salt, claim_hash, NULL::bytea AS payload, traceparent, false AS lapsed,
     greatest(1, floor(extract(epoch FROM lease_until - clock_timestamp())))::integer AS left

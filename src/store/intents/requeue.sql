@@ -9,7 +9,7 @@ WITH clock AS MATERIALIZED (
     SELECT failed.id, failed.error, now,
            now + make_interval(secs => backoff_base * 2.0 ^ claim_attempts + 2 * random()) AS at
     FROM clock, unnest($1::uuid[], $2::text[]) AS failed (id, error)
-    JOIN intents ON intents.id = failed.id
+    JOIN intents ON intents.id = ANY (ARRAY[failed.id])
 )
 UPDATE intents
 SET state = 'open', claim_hash = NULL, lease_until = NULL, claimed_at = NULL, run_at = retry.at, visible_at = retry.at,
@@ -19,4 +19,4 @@ SET state = 'open', claim_hash = NULL, lease_until = NULL, claimed_at = NULL, ru
         'ended_at', extract(epoch FROM retry.now), 'outcome', 'failed', 'error', retry.error
     )
 FROM retry
-WHERE intents.id = retry.id
+WHERE intents.id = ANY (ARRAY[retry.id])

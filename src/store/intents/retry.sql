@@ -5,7 +5,7 @@
 -- $1 id  $2..$5 lanes (own with goal, own, public with goal, public; the last two NULL: private)
 -- Index: primary key of each partition of finished.
 WITH gone AS (
-    DELETE FROM finished WHERE id = $1 AND state = 'dead' RETURNING *
+    DELETE FROM finished WHERE id = $1 AND (state = 'dead') IS TRUE RETURNING *
 ), progress AS MATERIALIZED (
     SELECT finished_until FROM totals_progress FOR UPDATE
 ), uncounted AS (

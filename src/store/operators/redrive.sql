@@ -11,14 +11,16 @@ WITH asked AS MATERIALIZED (
     ) AS asked (id, finished_at, own_goal_lane, own_lane, public_goal_lane, public_lane, due_in)
 ), free AS MATERIALIZED (
     SELECT asked.*
-    FROM asked
-    JOIN finished ON finished.id = asked.id AND finished.finished_at = asked.finished_at
-    WHERE finished.state = 'dead'
-    FOR UPDATE OF finished SKIP LOCKED
+    FROM asked, LATERAL (
+        SELECT
+        FROM finished
+        WHERE id = asked.id AND finished_at = asked.finished_at AND state = 'dead'
+        FOR UPDATE SKIP LOCKED
+    ) AS dead
 ), gone AS (
     DELETE FROM finished
     USING free
-    WHERE finished.id = free.id AND finished.finished_at = free.finished_at
+    WHERE finished.id = ANY (ARRAY[free.id]) AND finished.finished_at = free.finished_at
     RETURNING finished.*, free.own_goal_lane, free.own_lane, free.public_goal_lane, free.public_lane, free.due_in
 ), uncounted AS (
     UPDATE finished_totals AS total
