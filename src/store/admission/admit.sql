@@ -56,11 +56,12 @@ WITH clock AS MATERIALIZED (
                WHEN EXISTS (
                    SELECT FROM {nonces_before} AS used
                    WHERE used.slot = {slot_before} AND used.hash = asked.nonce
+                   OFFSET 0
                ) THEN 2
 --if limits
                -- Stored below, where a conflict shows in any case; but what is replayed shall not use up the minute.
                WHEN allowed IS NOT NULL AND EXISTS (
-                   SELECT FROM {nonces} AS used WHERE used.slot = {slot} AND used.hash = asked.nonce
+                   SELECT FROM {nonces} AS used WHERE used.slot = {slot} AND used.hash = asked.nonce OFFSET 0
                ) THEN 2
 --end
                ELSE 0

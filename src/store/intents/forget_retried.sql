@@ -12,7 +12,7 @@ WITH over AS MATERIALIZED (
     ) AS named, LATERAL (
         SELECT id
         FROM intents
-        WHERE id = named.id AND claim_request = ANY ($1::uuid[]) AND claim_hash IS NOT NULL AND lease_until <= clock_timestamp()
+        WHERE id = named.id AND (claim_request = ANY ($1::uuid[])) IS TRUE AND claim_hash IS NOT NULL AND lease_until <= clock_timestamp()
         FOR UPDATE
     ) AS claim
 )

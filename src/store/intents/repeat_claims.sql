@@ -13,7 +13,7 @@ WITH held AS MATERIALIZED (
     ) AS named, LATERAL (
         SELECT id
         FROM intents
-        WHERE id = named.id AND claim_request = ANY ($1::uuid[]) AND claim_hash IS NOT NULL AND state = 'claimed' AND lease_until > clock_timestamp()
+        WHERE id = named.id AND (claim_request = ANY ($1::uuid[])) IS TRUE AND claim_hash IS NOT NULL AND state = 'claimed' AND lease_until > clock_timestamp()
         FOR UPDATE
     ) AS claim
 )
