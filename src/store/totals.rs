@@ -4,8 +4,10 @@ use super::{Store, WHOLE_TABLE, statements};
 use crate::{domain::intent::State, error::Result};
 
 /// What a transaction sets before it reads what has finished of late. Only a bitmap scan can read the block ranges that lead there;
-/// the sessions of the pool have none, and would walk the whole primary key of today's partition.
-pub const BY_TIME: &str = "SET LOCAL enable_bitmapscan = on; SET LOCAL enable_indexscan = off";
+/// the sessions of the pool have none, and would walk the whole primary key of today's partition. And the plan is made for the size
+/// that the partition has now, as autovacuum has last seen it: one that was made while it was small would walk the primary key, too.
+pub const BY_TIME: &str = "SET LOCAL enable_bitmapscan = on; SET LOCAL enable_indexscan = off; \
+     SET LOCAL plan_cache_mode = force_custom_plan";
 
 /// How many intents of a namespace are in a state.
 #[derive(Debug, Clone, PartialEq, Eq)]

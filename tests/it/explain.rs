@@ -203,9 +203,6 @@ const WALKS: [&str; 2] = ["intents/lock_lapsed.sql", "intents/purge.sql"];
 fn walks(plan: &serde_json::Value, found: &mut Vec<String>) {
     let [node, relation] = ["Node Type", "Relation Name"].map(|name| plan[name].as_str().unwrap_or_default());
     let large = ["intents", "finished", "payloads"].iter().any(|table| relation.starts_with(table));
-    if plan["Filter"].as_str().is_some_and(|filter| filter.contains("hashed SubPlan")) {
-        found.push(format!("a table made into a hash: {}", plan["Filter"]));
-    }
     if large && node.starts_with("Index") && plan["Index Cond"].is_null() {
         found.push(format!("{node} using {} on {relation}", plan["Index Name"]));
     }
@@ -248,6 +245,18 @@ fn nodes(plan: &serde_json::Value, found: &mut Vec<String>) {
 #[tokio::test]
 async fn what_has_finished_of_late_is_found_by_its_time_and_not_by_walking_over_the_day() {
     let db = TestDb::create().await;
+    db.batch(
+        "INSERT INTO finished (
+             id, finished_at, tenant_id, created_at, run_at, backoff_base, payload_day, state, priority, claim_attempts,
+             max_attempts, has_retry_policy, public, namespace, goal
+         )
+         SELECT gen_random_uuid(), clock_timestamp(), 0, clock_timestamp(), clock_timestamp(), 5, current_date, 'fulfilled',
+                100, 1, 3, true, false, 'default', 'greet'
+         FROM generate_series(1, 50000)",
+    )
+    .await;
+    // As autovacuum does once a minute. Before, nothing says that rows arrive in the order of their times.
+    db.batch("ANALYZE finished").await;
     let session = connect(&Address::parse(&db.url).unwrap()).await.unwrap();
     for (name, parameters) in [("totals/add_finished.sql", ""), ("totals/read.sql", "(true)")] {
         let (_, text) = statements::all().into_iter().find(|(named, _)| *named == name).unwrap();
@@ -258,8 +267,10 @@ async fn what_has_finished_of_late_is_found_by_its_time_and_not_by_walking_over_
         let plan: serde_json::Value = serde_json::from_str(&row.get::<_, Json>(0).0).unwrap();
         let mut found = Vec::new();
         nodes(&plan[0]["Plan"], &mut found);
-        let by_time = |node: &&String| node.contains("Bitmap Index Scan") && node.contains("finished_at_idx1");
-        assert!(found.iter().any(|node| by_time(&node)), "{name}: {found:#?}");
-        assert!(!found.iter().any(|node| node.contains("pkey") && node.contains("finished_2")), "{name}: {found:#?}");
+        // The index of block ranges is the second of a partition that begins with this column.
+        let today: String =
+            db.value("SELECT 'finished_' || to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMMDD')", &[]).await;
+        let by_time = format!("\"Bitmap Index Scan\" \"{today}_finished_at_idx1\"");
+        assert!(found.contains(&by_time), "{name}: no {by_time} in {found:#?}");
     }
 }

@@ -5,6 +5,8 @@
 WITH progress AS MATERIALIZED (
     SELECT finished_until AS since, clock_timestamp() - interval '12 seconds' AS until
     FROM totals_progress
+    -- There is one row, which the planner does not know.
+    LIMIT 1
     FOR UPDATE SKIP LOCKED
 ), fresh AS (
     INSERT INTO finished_totals AS kept (day, namespace, state, count)
