@@ -107,9 +107,9 @@ class Bus(Contender):
     needs = "bus"
     binary = BENCHES.parent / "target" / "release" / "intent-bus"
 
-    # Connections that publish and connections that work, for each replica: single requests share statements, so there have to
-    # be many. With three replicas 128 make more of two cores than 256, which cost the server and the generator more for each job.
-    CONNECTIONS = (128, 256)
+    # Connections for each replica: single requests share statements, so there have to be many. A third of them publish, since a
+    # worker makes two requests for a job. With three replicas the smaller number makes more of two cores.
+    CONNECTIONS = (256, 512)
     # A connection that sends batches keeps a replica as busy as hundreds that do not.
     BATCH_CONNECTIONS = 4
 
@@ -134,7 +134,9 @@ class Bus(Contender):
             begin()
             before = sum(processes.cpu_seconds(process.pid) for process in started)
             command = [self.binary, "bench", "--url", ",".join(urls), "--key", secret, "--seconds", seconds]
-            command += ["--publishers", self.connections, "--workers", self.connections]
+            publishers = self.connections // 3 if self.batch == 1 else self.connections
+            workers = self.connections - publishers if self.batch == 1 else self.connections
+            command += ["--publishers", publishers, "--workers", workers]
             command += ["--window", max(2000, 40 * self.batch), "--warmup", 0, "--batch", self.batch, "--sign" if self.signed else "--no-sign", "--json"]
             output, cpu = processes.run(command, seconds + PATIENCE)
             server = sum(processes.cpu_seconds(process.pid) for process in started) - before
@@ -151,7 +153,7 @@ class Bus(Contender):
             "jobs_per_second": result["cycles_per_second"],
             "client_cpu": cpu,
             "server_cpu": server,
-            "note": f"{self.connections} + {self.connections} connections",
+            "note": f"{publishers} + {workers} connections",
             "errors": errors,
         }
 
