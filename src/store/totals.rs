@@ -4,8 +4,8 @@ use super::{Store, WHOLE_TABLE, statements};
 use crate::{domain::intent::State, error::Result};
 
 /// What a transaction sets before it reads what has finished of late. Only a bitmap scan can read the block ranges that lead there;
-/// the sessions of the pool have none, and would walk the whole primary key of today's partition. And the plan is made for the size
-/// that the partition has now, as autovacuum has last seen it: one that was made while it was small would walk the primary key, too.
+/// the sessions of the pool have none, and would walk the whole primary key of today's partition. So would a plan that was made while
+/// the partition was small: it has to be made anew each time.
 pub const BY_TIME: &str = "SET LOCAL enable_bitmapscan = on; SET LOCAL enable_indexscan = off; \
      SET LOCAL plan_cache_mode = force_custom_plan";
 
@@ -29,8 +29,8 @@ impl Store {
         let mut client = self.client().await?;
         let tx = client.transaction().await?;
         tx.batch_execute(BY_TIME).await?;
-        let statement = tx.prepare_cached(statements::ADD_FINISHED).await?;
-        tx.query(&statement, &[]).await?;
+        // Not prepared: the plan of a statement without parameters would be kept, whatever is set.
+        tx.batch_execute(statements::ADD_FINISHED).await?;
         tx.commit().await?;
         let tx = client.transaction().await?;
         tx.batch_execute(WHOLE_TABLE).await?;
