@@ -293,3 +293,14 @@ impl Store {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_from_the_beginning_take_a_two_hundredth_of_the_time_within_their_bounds() {
+        let next = [10, 1000, 60_000].map(|took| until_the_next(Duration::from_millis(took)).as_secs());
+        assert_eq!(next, [60, 200, 300]);
+    }
+}
