@@ -93,6 +93,7 @@ statements! {
     DAY_BEFORE = "partitions/day_before.sql",
     PAYLOADS_IN_USE = "partitions/payloads_in_use.sql",
     ADD_FINISHED = "totals/add_finished.sql",
+    BLOCK_RANGES = "totals/block_ranges.sql",
     COUNT_OPEN = "totals/count_open.sql",
     FORGET_TOTALS = "totals/forget.sql",
     READ_TOTALS = "totals/read.sql",

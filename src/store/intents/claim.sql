@@ -89,11 +89,11 @@
     FROM clock, (
         SELECT true AS own, mine.lane, there.priority
         FROM unnest($5::bigint[]) AS mine (lane),
-             LATERAL (SELECT priority FROM lane_priorities WHERE lane_priorities.lane = mine.lane) AS there
+             LATERAL (SELECT priority FROM lane_priorities WHERE lane_priorities.lane = mine.lane OFFSET 0) AS there
         UNION ALL
         SELECT false, open.lane, there.priority
         FROM unnest($6::bigint[]) AS open (lane),
-             LATERAL (SELECT priority FROM lane_priorities WHERE lane_priorities.lane = open.lane) AS there
+             LATERAL (SELECT priority FROM lane_priorities WHERE lane_priorities.lane = open.lane OFFSET 0) AS there
     ) AS pair
     LEFT JOIN unnest($18::bigint[], $19::smallint[], $20::timestamptz[]) AS marks (lane, priority, mark)
         USING (lane, priority)

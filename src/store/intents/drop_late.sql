@@ -3,11 +3,11 @@
 -- $1 days  $2 at most so many
 -- Index: late_results_received_at. SKIP LOCKED: every replica does this.
 DELETE FROM late_results
-WHERE (intent_id, claim_hash) IN (
-    SELECT intent_id, claim_hash
+WHERE ctid = ANY (ARRAY(
+    SELECT ctid
     FROM late_results
-    WHERE received_at < clock_timestamp() - make_interval(days => $1::integer)
+    WHERE received_at < (SELECT clock_timestamp()) - make_interval(days => $1::integer)
     ORDER BY received_at
     LIMIT $2
     FOR UPDATE SKIP LOCKED
-)
+))

@@ -16,7 +16,7 @@ WITH clock AS MATERIALIZED (
              UNION ALL SELECT 3, lane FROM unnest($3::bigint[]) AS lane
              UNION ALL SELECT 4, lane FROM unnest($4::bigint[]) AS lane
          ) AS asked
-    CROSS JOIN LATERAL (SELECT priority FROM lane_priorities WHERE lane_priorities.lane = asked.lane) AS there
+    CROSS JOIN LATERAL (SELECT priority FROM lane_priorities WHERE lane_priorities.lane = asked.lane OFFSET 0) AS there
     LEFT JOIN unnest($6::bigint[], $7::smallint[], $8::timestamptz[]) AS marks (lane, priority, mark)
         ON marks.lane = asked.lane AND marks.priority = there.priority
 )

@@ -9,10 +9,10 @@ SELECT held.id, namespace, goal, claim_attempts, held.priority, target_worker, r
 FROM (
     SELECT mine.lane, there.priority
     FROM unnest($1::bigint[]) AS mine (lane),
-         LATERAL (SELECT priority FROM lane_priorities WHERE lane_priorities.lane = mine.lane) AS there
+         LATERAL (SELECT priority FROM lane_priorities WHERE lane_priorities.lane = mine.lane OFFSET 0) AS there
 ) AS pair, LATERAL (
     SELECT * FROM intents
-    WHERE {own} = pair.lane AND intents.priority = pair.priority AND visible_at > clock_timestamp()
+    WHERE {own} = pair.lane AND intents.priority = pair.priority AND visible_at > (SELECT clock_timestamp())
       AND claim_hash = ANY ($3::uuid[]) AND lease_until > clock_timestamp()
     OFFSET 0
 ) AS held
@@ -23,10 +23,10 @@ SELECT held.id, namespace, goal, claim_attempts, held.priority, target_worker, r
 FROM (
     SELECT open.lane, there.priority
     FROM unnest($2::bigint[]) AS open (lane),
-         LATERAL (SELECT priority FROM lane_priorities WHERE lane_priorities.lane = open.lane) AS there
+         LATERAL (SELECT priority FROM lane_priorities WHERE lane_priorities.lane = open.lane OFFSET 0) AS there
 ) AS pair, LATERAL (
     SELECT * FROM intents
-    WHERE {public} = pair.lane AND intents.priority = pair.priority AND visible_at > clock_timestamp()
+    WHERE {public} = pair.lane AND intents.priority = pair.priority AND visible_at > (SELECT clock_timestamp())
       AND claim_hash = ANY ($3::uuid[]) AND lease_until > clock_timestamp()
     OFFSET 0
 ) AS held

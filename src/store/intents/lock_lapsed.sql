@@ -4,7 +4,7 @@
 -- Index: intents_last_attempt. SKIP LOCKED: every replica does this, and a finish that arrives late goes first.
 SELECT id
 FROM intents
-WHERE claim_attempts = max_attempts AND lease_until <= clock_timestamp()
+WHERE claim_attempts = max_attempts AND lease_until <= (SELECT clock_timestamp())
 ORDER BY lease_until
 LIMIT $1
 FOR UPDATE SKIP LOCKED

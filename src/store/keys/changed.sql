@@ -5,6 +5,6 @@
 -- Index: api_keys_changed_at; pauses is a small table.
 SELECT key_hash, NULL::text AS namespace, NULL::text AS goal
 FROM api_keys
-WHERE changed_at > clock_timestamp() - interval '1 minute'
+WHERE changed_at > (SELECT clock_timestamp()) - interval '1 minute'
 UNION ALL
 SELECT NULL, namespace, goal FROM pauses

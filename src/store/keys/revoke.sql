@@ -10,5 +10,5 @@ WITH named AS MATERIALIZED (
 UPDATE api_keys
 SET revoked_at = coalesce(revoked_at, clock_timestamp()), changed_at = clock_timestamp()
 FROM named
-WHERE api_keys.id = named.id
+WHERE api_keys.id = ANY (ARRAY[named.id])
 RETURNING api_keys.id, key_hash

@@ -17,7 +17,7 @@ WITH old AS MATERIALIZED (
     SET expires_at = least(expires_at, clock_timestamp() + make_interval(secs => $3::double precision)),
         changed_at = clock_timestamp()
     FROM old
-    WHERE api_keys.id = old.id
+    WHERE api_keys.id = ANY (ARRAY[old.id])
 )
 INSERT INTO api_keys (tenant_id, key_hash, scopes, namespaces, expires_at)
 SELECT tenant_id, $2, scopes, namespaces, clock_timestamp() + life FROM old

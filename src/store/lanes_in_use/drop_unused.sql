@@ -5,14 +5,14 @@
 -- the same transaction, for which this waits and then looks at `used_at` again.
 DELETE FROM lane_priorities
 WHERE used_at < clock_timestamp() - interval '2 days'
-  AND (lane, priority) IN (
-      SELECT old.lane, old.priority
+  AND ctid = ANY (ARRAY(
+      SELECT old.ctid
       FROM lane_priorities AS old
-      WHERE old.used_at < clock_timestamp() - interval '2 days'
+      WHERE old.used_at < (SELECT clock_timestamp()) - interval '2 days'
         AND NOT EXISTS (SELECT FROM intents WHERE own_goal_lane = old.lane AND intents.priority = old.priority OFFSET 0)
         AND NOT EXISTS (SELECT FROM intents WHERE own_lane = old.lane AND intents.priority = old.priority OFFSET 0)
         AND NOT EXISTS (SELECT FROM intents WHERE public_goal_lane = old.lane AND intents.priority = old.priority OFFSET 0)
         AND NOT EXISTS (SELECT FROM intents WHERE public_lane = old.lane AND intents.priority = old.priority OFFSET 0)
       ORDER BY old.used_at
       LIMIT $1
-  )
+  ))

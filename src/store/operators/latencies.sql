@@ -5,6 +5,6 @@ SELECT namespace, goal, bucket::integer, sum(count.waited)::bigint AS waited, su
        sum(count.took)::bigint AS took
 FROM activity,
     unnest(activity.waited, activity.worked, activity.took) WITH ORDINALITY AS count (waited, worked, took, bucket)
-WHERE at > clock_timestamp() - interval '5 minutes'
+WHERE at > (SELECT clock_timestamp()) - interval '5 minutes'
 GROUP BY namespace, goal, bucket
 ORDER BY namespace, goal, bucket

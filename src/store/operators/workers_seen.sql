@@ -2,4 +2,4 @@
 --
 -- Index: workers_seen_at.
 SELECT count(*) AS seen
-FROM (SELECT FROM workers WHERE seen_at > clock_timestamp() - interval '5 minutes' LIMIT 10000) AS recent
+FROM (SELECT FROM workers WHERE seen_at > (SELECT clock_timestamp()) - interval '5 minutes' LIMIT 10000) AS recent

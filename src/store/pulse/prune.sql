@@ -3,13 +3,13 @@
 --
 -- Indexes: primary keys of activity and replicas; workers_seen_at.
 WITH old_activity AS (
-    DELETE FROM activity WHERE at < clock_timestamp() - interval '2 hours' RETURNING 1
+    DELETE FROM activity WHERE at < (SELECT clock_timestamp()) - interval '2 hours' RETURNING 1
 ), old_replicas AS (
     DELETE FROM replicas WHERE seen_at < clock_timestamp() - interval '1 hour' RETURNING 1
 ), old_workers AS (
     DELETE FROM workers
     WHERE seen_at < greatest(
-        clock_timestamp() - interval '1 day',
+        (SELECT clock_timestamp()) - interval '1 day',
         (SELECT seen_at FROM workers ORDER BY seen_at DESC OFFSET 10000 LIMIT 1)
     )
     RETURNING 1

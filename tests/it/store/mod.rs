@@ -5,6 +5,6 @@ mod marks;
 mod migrations;
 mod periods;
 mod prepare;
-mod pulse;
+pub(crate) mod pulse;
 mod retry_policy;
 mod vacuum;

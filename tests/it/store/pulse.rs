@@ -13,7 +13,8 @@ use uuid::Uuid;
 
 use crate::support::TestDb;
 
-fn store_on(db: &TestDb) -> Store {
+/// A replica's view of this database.
+pub(crate) fn store_on(db: &TestDb) -> Store {
     let pool = Address::parse(&db.url).expect("a URL").pool(2).expect("a pool");
     Store::new(pool, 86_400.0, Flow::new().expect("metrics"), Traces::default())
 }
