@@ -1,5 +1,5 @@
 //! What every replica does in the background. All of it is safe on all replicas at once: rows are taken with SKIP LOCKED, slots
-//! and partitions under locks. Each pass is bounded in rows and by the statement timeout, counted and logged. No request
+//! and partitions under locks. Each step is bounded by a timeout, and most in rows; what is done is counted and logged. No request
 //! waits for any of it: expired leases and intents are treated as such by the claims themselves.
 
 pub mod pulse;

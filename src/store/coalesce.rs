@@ -352,10 +352,20 @@ fn settle<R: Coalesced>(store: &Store, jobs: Vec<Job<R>>, again: bool) -> BoxFut
         drop(requests);
         match outcome {
             Ok(answers) => {
+                let mut unheard = Vec::new();
                 for (job, answer) in jobs.into_iter().zip(answers) {
                     if let Err(answer) = job.answer.send(answer) {
-                        job.request.unheard(store, answer).await;
+                        unheard.push((job.request, answer));
                     }
+                }
+                if !unheard.is_empty() {
+                    // Beside the next flight, which need not wait for it.
+                    let store = store.clone();
+                    tokio::spawn(async move {
+                        for (request, answer) in unheard {
+                            request.unheard(&store, answer).await;
+                        }
+                    });
                 }
             }
             Err(Failure::Refused(_)) if jobs.len() > 1 && (R::EACH_FINDS_OUT || !again) => {

@@ -42,6 +42,7 @@ migrations! {
     8 "0008_sight",
     9 "0009_asked_at",
     10 "0010_claims",
+    11 "0011_block_ranges",
 }
 
 /// A migration that has been applied.

@@ -56,6 +56,15 @@ impl Day {
     }
 }
 
+/// In the making of a partition: see `migrations/0011_block_ranges.sql`. Its index is found by what it is, not by its name, which
+/// Postgres chooses.
+const UNSUMMARIZED: &str = "DO $$ DECLARE brin regclass; BEGIN
+    FOR brin IN
+        SELECT indexrelid
+        FROM pg_index JOIN pg_class AS index ON index.oid = indexrelid JOIN pg_am ON pg_am.oid = index.relam
+        WHERE indrelid = '{table}'::regclass AND amname = 'brin'
+    LOOP EXECUTE format('ALTER INDEX %s SET (autosummarize = off)', brin); END LOOP; END $$;";
+
 impl Store {
     /// Makes the partitions of today and the days ahead that are missing. Safe on many replicas at once.
     ///
@@ -109,12 +118,14 @@ async fn ensure(client: &Session, parent: Parent) -> Result<u64> {
         }
         let (name, options) = (parent.name(), Parent::OPTIONS);
         let bounds = parent.bounds(day, next);
+        let unsummarized = UNSUMMARIZED.replace("{table}", &format!("{name}_{}", day.0));
         // Built apart and then attached, since that takes a weaker lock on the parent than CREATE … PARTITION OF.
         let made_it = client
             .batch_execute(&format!(
                 "BEGIN; SET LOCAL lock_timeout = '2s';
                  CREATE TABLE {name}_{day} (LIKE {name} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES)
                      WITH ({options});
+                 {unsummarized}
                  ALTER TABLE {name} ATTACH PARTITION {name}_{day} FOR VALUES {bounds};
                  COMMIT",
                 day = day.0

@@ -1,7 +1,5 @@
 //! Counts of intents by namespace and state, kept by one replica at a time on a timer, read by pages and metrics.
 
-use std::fmt::Write;
-
 use tokio_postgres::error::SqlState;
 
 use super::{Store, WHOLE_TABLE, session::Session, statements};
@@ -31,7 +29,10 @@ impl Store {
     /// `database_busy`.
     pub async fn count_totals(&self) -> Result<()> {
         let mut client = self.client().await?;
-        summarize(&mut client).await?;
+        if let Err(error) = summarize(&mut client).await {
+            // Counting takes longer without, and is right all the same.
+            tracing::warn!(?error, "what has finished could not be summarized");
+        }
         let tx = client.transaction().await?;
         tx.batch_execute(BY_TIME).await?;
         // Not prepared: the plan of a statement without parameters would be kept, whatever is set.
@@ -67,23 +68,12 @@ impl Store {
     }
 }
 
-/// Summarizes the block ranges that were filled since the last time: what is not summarized is read whole whoever looks for a time.
-/// Postgres leaves that to autovacuum, which forgets all but 256 ranges a minute, with a line in its log for each, and may be busy.
+/// Summarizes the block ranges that were filled since the last time: what is not summarized is read whole by whoever looks for a time.
 async fn summarize(client: &mut Session) -> Result<()> {
     let tx = client.transaction().await?;
-    // For no longer than it takes until Postgres ends an autovacuum that somebody waits for.
+    // Shorter than deadlock_timeout (1 s), after which Postgres would cancel an autovacuum for us.
     tx.batch_execute("SET LOCAL lock_timeout = '100ms'").await?;
-    let statement = tx.prepare_cached(statements::BLOCK_RANGES).await?;
-    let mut texts = String::new();
-    for row in tx.query(&statement, &[]).await? {
-        let (name, by_itself): (&str, bool) = (row.try_get("name")?, row.try_get("by_itself")?);
-        // The index of the parent, after which partitions are made, cannot be altered without making all of them anew.
-        if by_itself {
-            let _ = write!(texts, "ALTER INDEX {name} SET (autosummarize = off);");
-        }
-        let _ = write!(texts, "SELECT brin_summarize_new_values('{name}');");
-    }
-    match tx.batch_execute(&texts).await {
+    match tx.batch_execute(statements::BLOCK_RANGES).await {
         Ok(()) => Ok(tx.commit().await?),
         // Autovacuum or another replica is at it.
         Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => Ok(tx.rollback().await?),

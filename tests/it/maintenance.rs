@@ -132,6 +132,37 @@ async fn expired_values_are_deleted_and_others_stay() {
 }
 
 #[tokio::test]
+async fn lanes_that_nobody_uses_any_more_are_dropped_and_others_stay() {
+    let app = TestApp::spawn().await;
+    let root = app.root();
+    root.published(intent("stays")).await;
+    let gone = root.published(intent("gone")).await;
+    app.admin().cancel(&gone).await.expect(200);
+    // Those of each goal, and the one for any goal, which they share.
+    assert_eq!(app.db.count("lane_priorities").await, 3);
+    app.db
+        .batch(
+            "INSERT INTO lane_priorities (lane, priority) VALUES (1, 100);
+             UPDATE lane_priorities SET used_at = used_at - interval '3 days'",
+        )
+        .await;
+    // Somebody publishes into it, and has not committed yet.
+    let mut session = app.db.session().await;
+    let renews = session.transaction().await.unwrap();
+    renews.batch_execute("UPDATE lane_priorities SET used_at = clock_timestamp() WHERE lane = 1").await.unwrap();
+    let commit = async {
+        app.db.somebody_waits().await;
+        renews.commit().await.unwrap();
+    };
+    tokio::join!(pass(&app), commit);
+    // The replica's own pass may have been the first.
+    pass(&app).await;
+    assert_eq!(app.db.count("lane_priorities").await, 3);
+    assert_eq!(app.db.value::<i64>("SELECT count(*) FROM lane_priorities WHERE lane = 1", &[]).await, 1);
+    root.claimed("stays").await;
+}
+
+#[tokio::test]
 async fn the_slot_of_a_ring_is_emptied_once_half_a_turn_before_it_is_used_again() {
     let app = TestApp::spawn().await;
     for (ring, period, columns, values) in [

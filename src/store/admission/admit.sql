@@ -39,7 +39,7 @@ WITH clock AS MATERIALIZED (
     SELECT {slot}, $22::uuid
     FROM period
     WHERE is_now AND $22::uuid IS NOT NULL AND NOT EXISTS (
-        SELECT FROM {nonces_before} AS used WHERE used.slot = {slot_before} AND used.hash = $22::uuid
+        SELECT FROM {nonces_before} AS used WHERE used.slot = {slot_before} AND used.hash = $22::uuid OFFSET 0
     )
     ON CONFLICT DO NOTHING
     RETURNING hash
@@ -117,7 +117,7 @@ WITH clock AS MATERIALIZED (
         WHERE verdict = 0 AND tenant IS NOT NULL
         GROUP BY tenant
     ) AS fresh, period
-    WHERE rate_windows.tenant_id = fresh.tenant
+    WHERE rate_windows.tenant_id = ANY (ARRAY[fresh.tenant])
 --else
 ), weighed AS MATERIALIZED (
     SELECT request, nonce, verdict FROM asked

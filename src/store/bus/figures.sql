@@ -1,7 +1,7 @@
 -- Figures of the whole bus, for metrics. One row.
 --
 -- $1 whether keys are to be counted: all of them are read for that
--- Indexes: small tables, and what Postgres knows of itself. Of other roles' sessions only a member of pg_read_all_stats sees
+-- Indexes: workers_seen_at; small tables, and what Postgres knows of itself. Of other roles' sessions only a member of pg_read_all_stats sees
 -- which keep dead rows from being removed.
 SELECT extract(epoch FROM clock_timestamp())::double precision AS now,
        (SELECT extract(epoch FROM counted_at)::double precision FROM open_totals_progress WHERE counted_at > '-infinity')
@@ -10,7 +10,7 @@ SELECT extract(epoch FROM clock_timestamp())::double precision AS now,
            SELECT count(*) FROM api_keys WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > clock_timestamp())
        ) END AS keys,
        (SELECT count(*) FROM replicas WHERE seen_at > clock_timestamp() - interval '30 seconds') AS replicas,
-       (SELECT count(*) FROM workers WHERE seen_at > clock_timestamp() - interval '5 minutes') AS workers,
+       (SELECT count(*) FROM workers WHERE seen_at > (SELECT clock_timestamp()) - interval '5 minutes') AS workers,
        (SELECT coalesce(extract(epoch FROM max(clock_timestamp() - since)), 0)::double precision
         FROM (
             SELECT xact_start AS since

@@ -6,8 +6,8 @@
 SELECT request_hash, intent_id
 FROM idempotency_keys
 WHERE hash = $1
-  AND slot = ANY (
+  AND slot = ANY (ARRAY(
       SELECT ((floor(extract(epoch FROM clock_timestamp()) / 86400)::bigint + ahead) % 4)::smallint
       FROM unnest(ARRAY[0, 1, 3]) AS ahead
-  )
+  ))
 LIMIT 1

@@ -14,8 +14,8 @@ WITH clock AS MATERIALIZED (
     FROM clock
 ), seen AS MATERIALIZED (
     SELECT 1
-    FROM idempotency_keys, period
-    WHERE idempotency_keys.slot = ((number + 3) % 4)::smallint AND idempotency_keys.hash = $1::uuid
+    FROM idempotency_keys
+    WHERE slot = (SELECT ((number + 3) % 4)::smallint FROM period) AND hash = $1::uuid
 ), stored AS (
     INSERT INTO idempotency_keys (slot, hash, request_hash)
     SELECT (number % 4)::smallint, $1::uuid, $2::uuid

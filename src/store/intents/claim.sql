@@ -165,7 +165,7 @@
         FROM (SELECT * FROM front ORDER BY priority DESC, visible_at, claim_attempts, created_at, id) AS head, LATERAL (
             SELECT id, priority, visible_at, claim_attempts, created_at
             FROM intents
-            WHERE id = head.id AND visible_at = head.visible_at
+            WHERE id = head.id AND (visible_at = head.visible_at) IS TRUE
               AND CASE WHEN head.own THEN tenant_id = $10 ELSE public_lane IS NOT NULL END
               AND namespace = $7 AND ($8::text IS NULL OR goal = $8) AND goal <> ALL ($23::text[])
               AND (target_worker IS NULL OR target_worker = ($15::text[])[1])

@@ -3,7 +3,8 @@
 -- Four kinds of lanes: $1 own, one goal  $2 own, any goal  $3 public, one goal  $4 public, any goal
 -- $5 time to live of an unclaimed intent in seconds
 -- $6 lanes, $7 priorities, $8 their low-water marks
--- Indexes: lane_priorities and the index of each kind. One look for each priority that occurs in a lane.
+-- Indexes: lane_priorities and the index of each kind. One look for each priority that occurs in a lane. ORDER BY, since only that
+-- index has this order: docs/architecture.md, Plans.
 WITH clock AS MATERIALIZED (
     SELECT clock_timestamp() AS now
 ), pairs AS MATERIALIZED (
@@ -24,17 +25,17 @@ SELECT DISTINCT kind, pairs.lane
 FROM pairs, LATERAL (
     (SELECT FROM intents
      WHERE kind = 1 AND own_goal_lane = pairs.lane AND priority = pairs.priority
-       AND visible_at > after AND visible_at <= (SELECT now FROM clock) LIMIT 1)
+       AND visible_at > after AND visible_at <= (SELECT now FROM clock) ORDER BY visible_at LIMIT 1)
     UNION ALL
     (SELECT FROM intents
      WHERE kind = 2 AND own_lane = pairs.lane AND priority = pairs.priority
-       AND visible_at > after AND visible_at <= (SELECT now FROM clock) LIMIT 1)
+       AND visible_at > after AND visible_at <= (SELECT now FROM clock) ORDER BY visible_at LIMIT 1)
     UNION ALL
     (SELECT FROM intents
      WHERE kind = 3 AND public_goal_lane = pairs.lane AND priority = pairs.priority
-       AND visible_at > after AND visible_at <= (SELECT now FROM clock) LIMIT 1)
+       AND visible_at > after AND visible_at <= (SELECT now FROM clock) ORDER BY visible_at LIMIT 1)
     UNION ALL
     (SELECT FROM intents
      WHERE kind = 4 AND public_lane = pairs.lane AND priority = pairs.priority
-       AND visible_at > after AND visible_at <= (SELECT now FROM clock) LIMIT 1)
+       AND visible_at > after AND visible_at <= (SELECT now FROM clock) ORDER BY visible_at LIMIT 1)
 ) AS due

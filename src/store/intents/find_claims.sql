@@ -14,6 +14,7 @@ FROM (
     SELECT * FROM intents
     WHERE {own} = pair.lane AND intents.priority = pair.priority AND visible_at > (SELECT clock_timestamp())
       AND claim_hash = ANY ($3::uuid[]) AND lease_until > clock_timestamp()
+    ORDER BY visible_at
     OFFSET 0
 ) AS held
 UNION
@@ -28,5 +29,6 @@ FROM (
     SELECT * FROM intents
     WHERE {public} = pair.lane AND intents.priority = pair.priority AND visible_at > (SELECT clock_timestamp())
       AND claim_hash = ANY ($3::uuid[]) AND lease_until > clock_timestamp()
+    ORDER BY visible_at
     OFFSET 0
 ) AS held

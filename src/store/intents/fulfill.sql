@@ -36,7 +36,7 @@
     UPDATE quotas
     SET open_intents = open_intents - ended.count
     FROM ended
-    WHERE quotas.tenant_id = ended.tenant_id AND (SELECT count(*) FROM held) > 0
+    WHERE quotas.tenant_id = ANY (ARRAY[ended.tenant_id]) AND (SELECT count(*) FROM held) > 0
 ), kept AS (
     INSERT INTO {finished} (
         id, finished_at, tenant_id, claimed_by, created_at, run_at, backoff_base, payload_day, state, priority,

@@ -152,7 +152,7 @@
     UPDATE quotas
     SET open_intents = quotas.open_intents + new.count
     FROM (SELECT tenant, count(*) AS count FROM accepted WHERE tenant <> 0 GROUP BY tenant) AS new
-    WHERE quotas.tenant_id = new.tenant
+    WHERE quotas.tenant_id = ANY (ARRAY[new.tenant])
 --end
 )
 SELECT verdicts,

@@ -18,14 +18,14 @@ WITH gone AS (
 ), given_back AS MATERIALIZED (
     SELECT kept.tenant_id, (SELECT count(*) FROM gone WHERE gone.tenant_id = kept.tenant_id) AS ended
     FROM quotas AS kept
-    WHERE kept.tenant_id IN (SELECT tenant_id FROM gone)
+    WHERE kept.tenant_id = ANY (ARRAY(SELECT tenant_id FROM gone))
     ORDER BY kept.tenant_id
     FOR UPDATE
 ), counted AS (
     UPDATE quotas
     SET open_intents = open_intents - given_back.ended
     FROM given_back
-    WHERE quotas.tenant_id = given_back.tenant_id
+    WHERE quotas.tenant_id = ANY (ARRAY[given_back.tenant_id])
 ), payload AS (
     DELETE FROM payloads
     USING (SELECT id, payload_day FROM gone UNION ALL SELECT id, payload_day FROM ended) AS owner

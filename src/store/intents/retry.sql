@@ -15,7 +15,7 @@ WITH gone AS (
     WHERE total.day = (gone.finished_at AT TIME ZONE 'UTC')::date AND total.namespace = gone.namespace
       AND total.state = 'dead' AND gone.finished_at <= finished_until
 ), counted AS (
-    UPDATE quotas SET open_intents = open_intents + 1 FROM gone WHERE quotas.tenant_id = gone.tenant_id
+    UPDATE quotas SET open_intents = open_intents + 1 FROM gone WHERE quotas.tenant_id = ANY (ARRAY[gone.tenant_id])
 ), lanes AS (
     INSERT INTO lane_priorities (lane, priority)
     SELECT lane, priority FROM gone, unnest(ARRAY[$2::bigint, $3::bigint, $4::bigint, $5::bigint]) AS lane WHERE lane IS NOT NULL ORDER BY lane

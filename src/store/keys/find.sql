@@ -5,5 +5,5 @@
 SELECT api_keys.id, tenant_id, rate_limit_per_minute, max_open_intents, scopes, namespaces,
        extract(epoch FROM expires_at - clock_timestamp())::double precision AS expires_in
 FROM api_keys
-JOIN tenants ON tenants.id = tenant_id
+JOIN tenants ON tenants.id = ANY (ARRAY[tenant_id])
 WHERE key_hash = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > clock_timestamp())

@@ -9,7 +9,7 @@ SELECT api_keys.id, api_keys.tenant_id, owner, extract(epoch FROM api_keys.creat
        scopes, namespaces, rate_limit_per_minute, max_open_intents,
        coalesce((SELECT open_intents FROM quotas WHERE quotas.tenant_id = api_keys.tenant_id), 0)::bigint AS open_intents
 FROM api_keys
-JOIN tenants ON tenants.id = api_keys.tenant_id
+JOIN tenants ON tenants.id = ANY (ARRAY[api_keys.tenant_id])
 WHERE api_keys.id < coalesce($1::bigint, 9223372036854775807)
 ORDER BY api_keys.id DESC
 LIMIT $2

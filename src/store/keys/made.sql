@@ -4,5 +4,5 @@
 -- Index: api_keys_key_hash_key, primary key of tenants.
 SELECT api_keys.id, tenant_id, owner, extract(epoch FROM expires_at)::double precision AS expires_at
 FROM api_keys
-JOIN tenants ON tenants.id = tenant_id
+JOIN tenants ON tenants.id = ANY (ARRAY[tenant_id])
 WHERE key_hash = $1

@@ -9,10 +9,14 @@ WHERE used_at < clock_timestamp() - interval '2 days'
       SELECT old.ctid
       FROM lane_priorities AS old
       WHERE old.used_at < (SELECT clock_timestamp()) - interval '2 days'
-        AND NOT EXISTS (SELECT FROM intents WHERE own_goal_lane = old.lane AND intents.priority = old.priority OFFSET 0)
-        AND NOT EXISTS (SELECT FROM intents WHERE own_lane = old.lane AND intents.priority = old.priority OFFSET 0)
-        AND NOT EXISTS (SELECT FROM intents WHERE public_goal_lane = old.lane AND intents.priority = old.priority OFFSET 0)
-        AND NOT EXISTS (SELECT FROM intents WHERE public_lane = old.lane AND intents.priority = old.priority OFFSET 0)
+        AND NOT EXISTS (SELECT FROM intents WHERE own_goal_lane = old.lane AND intents.priority = old.priority
+                        ORDER BY visible_at OFFSET 0)
+        AND NOT EXISTS (SELECT FROM intents WHERE own_lane = old.lane AND intents.priority = old.priority
+                        ORDER BY visible_at OFFSET 0)
+        AND NOT EXISTS (SELECT FROM intents WHERE public_goal_lane = old.lane AND intents.priority = old.priority
+                        ORDER BY visible_at OFFSET 0)
+        AND NOT EXISTS (SELECT FROM intents WHERE public_lane = old.lane AND intents.priority = old.priority
+                        ORDER BY visible_at OFFSET 0)
       ORDER BY old.used_at
       LIMIT $1
   ))

@@ -11,4 +11,4 @@ FROM (
     UNION ALL
     SELECT tenant_id, claimed_at, NULL, traceparent, past_attempts, false FROM finished WHERE id = $1
 ) AS intent
-LEFT JOIN tenants ON tenants.id = tenant_id
+LEFT JOIN tenants ON tenants.id = ANY (ARRAY[tenant_id])

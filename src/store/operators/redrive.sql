@@ -36,7 +36,7 @@ WITH asked AS MATERIALIZED (
     UPDATE quotas
     SET open_intents = open_intents + back.count
     FROM (SELECT tenant_id, count(*) AS count FROM gone GROUP BY tenant_id) AS back
-    WHERE quotas.tenant_id = back.tenant_id
+    WHERE quotas.tenant_id = ANY (ARRAY[back.tenant_id])
 ), lanes AS (
     INSERT INTO lane_priorities (lane, priority)
     SELECT DISTINCT lane, priority

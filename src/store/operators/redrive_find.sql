@@ -29,5 +29,5 @@ FROM (
     ORDER BY finished_at
     LIMIT $8
 ) AS page
-LEFT JOIN tenants ON tenants.id = page.tenant_id
+LEFT JOIN tenants ON tenants.id = ANY (ARRAY[page.tenant_id])
 ORDER BY page.finished_at

@@ -65,5 +65,5 @@ FROM (
     ORDER BY id DESC
     LIMIT $13
 ) AS page
-LEFT JOIN tenants ON tenants.id = page.tenant_id
+LEFT JOIN tenants ON tenants.id = ANY (ARRAY[page.tenant_id])
 ORDER BY page.id DESC

@@ -31,5 +31,5 @@ FROM (
     ORDER BY finished_at DESC, id DESC
     LIMIT $10
 ) AS page
-LEFT JOIN tenants ON tenants.id = page.tenant_id
+LEFT JOIN tenants ON tenants.id = ANY (ARRAY[page.tenant_id])
 ORDER BY page.finished_at DESC, page.id DESC

@@ -8,7 +8,7 @@ SELECT workers.tenant_id, owner, namespace, worker_id, asked.goals, able.capabil
        extract(epoch FROM first_seen_at)::double precision AS first_seen_at,
        extract(epoch FROM seen_at)::double precision AS seen_at
 FROM workers
-LEFT JOIN tenants ON tenants.id = workers.tenant_id
+LEFT JOIN tenants ON tenants.id = ANY (ARRAY[workers.tenant_id])
 CROSS JOIN LATERAL (
     -- Without a row of its own that is '': anything.
     SELECT CASE WHEN NOT bool_or(goal = '') THEN array_agg(goal ORDER BY goal) END AS goals

@@ -1,13 +1,14 @@
--- The block range indexes of the partitions of finished intents that rows arrive in: today's, and yesterday's for the last of a day.
+-- Summarizes the block ranges that finished intents have filled, today and, in the first hour of a day, yesterday. Does nothing when
+-- somebody has counted within the last 8 s (`finished_until` stays 12 s behind), as he will have summarized, too.
 --
--- `by_itself`: Postgres still asks its autovacuum for a summary of each range that was begun.
--- Reads the catalogue only.
-SELECT brin.relname::text AS name, coalesce(brin.reloptions @> ARRAY['autosummarize=on'], false) AS by_itself
+-- Reads the catalogue, and looks up every range of these partitions, of 16 pages each.
+SELECT brin_summarize_new_values(indexrelid) AS summarized
 FROM pg_index
-JOIN pg_class AS brin ON brin.oid = indexrelid
-JOIN pg_am ON pg_am.oid = brin.relam
+JOIN pg_class AS index ON index.oid = indexrelid
+JOIN pg_am ON pg_am.oid = index.relam
 WHERE amname = 'brin'
+  AND (SELECT finished_until FROM totals_progress) < clock_timestamp() - interval '20 seconds'
   AND indrelid = ANY (ARRAY(
-      SELECT to_regclass('finished_' || to_char((clock_timestamp() AT TIME ZONE 'UTC')::date - ago, 'YYYYMMDD'))
-      FROM generate_series(0, 1) AS ago
+      SELECT to_regclass('finished_' || to_char((clock_timestamp() AT TIME ZONE 'UTC') - ago, 'YYYYMMDD'))
+      FROM unnest(ARRAY[interval '0', interval '1 hour']) AS ago
   ))

@@ -1,22 +1,12 @@
 //! Signs of life over a network that loses them, and to a database that refuses them: each count is told once.
 
-use intent_bus::{
-    domain::lanes::Reach,
-    maintenance::pulse::Pulse,
-    store::{Store, connect::Address},
-    telemetry::{flow::Flow, traces::Traces},
-};
+use intent_bus::{domain::lanes::Reach, maintenance::pulse::Pulse, store::Store};
 
 use super::proxy::{Loss, Proxy};
-use crate::support::TestDb;
+use crate::support::{TestDb, postgres::store_on};
 
 /// Part of the statement that writes a sign of life.
 const BEAT: &str = "INTO replicas";
-
-fn store_on(url: &str) -> Store {
-    let pool = Address::parse(url).expect("a URL").pool(2).expect("a pool");
-    Store::new(pool, 86_400.0, Flow::new().expect("metrics"), Traces::default())
-}
 
 fn publish(store: &Store, goal: &str, count: u64) {
     (0..count).for_each(|_| store.flow.published("default", goal));
@@ -66,7 +56,7 @@ async fn a_sign_of_life_whose_answer_is_lost_is_told_once_and_so_is_what_came_si
 #[tokio::test]
 async fn what_the_database_refuses_is_not_told_as_it_is_for_ever() {
     let db = TestDb::create().await;
-    let store = store_on(&db.url);
+    let store = db.store();
     let mut pulse = Pulse::default();
     db.batch("ALTER TABLE activity ADD CONSTRAINT refused CHECK (published <> 13)").await;
     publish(&store, "mail", 13);

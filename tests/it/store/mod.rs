@@ -5,6 +5,6 @@ mod marks;
 mod migrations;
 mod periods;
 mod prepare;
-pub(crate) mod pulse;
+mod pulse;
 mod retry_policy;
 mod vacuum;

@@ -3,21 +3,12 @@
 use std::{collections::BTreeSet, time::SystemTime};
 
 use intent_bus::{
-    store::{Store, connect::Address, pulse::Replica, workers::Worker},
-    telemetry::{
-        flow::{FLOW_BUCKETS, Flow, Tally},
-        traces::Traces,
-    },
+    store::{Store, pulse::Replica, workers::Worker},
+    telemetry::flow::{FLOW_BUCKETS, Tally},
 };
 use uuid::Uuid;
 
 use crate::support::TestDb;
-
-/// A replica's view of this database.
-pub(crate) fn store_on(db: &TestDb) -> Store {
-    let pool = Address::parse(&db.url).expect("a URL").pool(2).expect("a pool");
-    Store::new(pool, 86_400.0, Flow::new().expect("metrics"), Traces::default())
-}
 
 fn published(count: u64) -> Vec<Tally> {
     let none = vec![0; FLOW_BUCKETS.len() + 1];
@@ -56,7 +47,7 @@ struct Teller {
 impl Teller {
     fn on(db: &TestDb) -> Self {
         let replica = Replica { id: Uuid::new_v4(), host: "here".to_owned(), version: "1" };
-        Self { store: store_on(db), replica, before: None }
+        Self { store: db.store(), replica, before: None }
     }
 
     async fn tells(&mut self, workers: &[Worker]) {
@@ -80,7 +71,7 @@ async fn told(db: &TestDb) -> (i64, i64) {
 #[tokio::test]
 async fn a_sign_of_life_that_is_told_again_after_a_lost_answer_counts_once() {
     let db = TestDb::create().await;
-    let store = store_on(&db);
+    let store = db.store();
     let replica = Replica { id: Uuid::new_v4(), host: "here".to_owned(), version: "1" };
     let mut before: Option<SystemTime> = None;
     for round in 1..=3 {
@@ -96,7 +87,7 @@ async fn a_sign_of_life_that_is_told_again_after_a_lost_answer_counts_once() {
 #[tokio::test]
 async fn a_sign_of_life_that_arrives_late_is_not_written_after_its_second_try() {
     let db = TestDb::create().await;
-    let (store, other) = (store_on(&db), store_on(&db));
+    let (store, other) = (db.store(), db.store());
     let replica = Replica { id: Uuid::new_v4(), host: "here".to_owned(), version: "1" };
     let first = store.beat(&replica, None, &published(1), &[]).await.unwrap();
     let before = Some(first.seen_at);

@@ -46,6 +46,11 @@ impl TestDb {
         session(&self.url).await
     }
 
+    /// What a replica has of it.
+    pub(crate) fn store(&self) -> Store {
+        store_on(&self.url)
+    }
+
     async fn sql(&self) -> &tokio_postgres::Client {
         self.sql.get_or_init(|| self.session()).await
     }
@@ -231,6 +236,12 @@ async fn make_template(admin: &tokio_postgres::Client, name: &str, url: &str) {
     admin.execute("SELECT pg_advisory_unlock($1)", &[&LOCK]).await.expect("no lock");
 }
 
+/// What a replica has of the database at this URL.
+pub(crate) fn store_on(url: &str) -> Store {
+    let pool = Address::parse(url).expect("a URL").pool(2).expect("a pool");
+    Store::new(pool, 86_400.0, Flow::new().expect("metrics"), Traces::default())
+}
+
 /// Migrates in a runtime of its own, which ends with every session on the template: nobody may be connected to it.
 async fn migrate(url: &str) {
     let url = url.to_owned();
@@ -239,13 +250,7 @@ async fn migrate(url: &str) {
             let address = Address::parse(&url).expect("the URL of the template");
             let direct = connect(&address).await.expect("no connection to the template");
             migrations::apply(&direct).await.expect("the migrations failed");
-            let store = Store::new(
-                address.pool(2).expect("no pool"),
-                86_400.0,
-                Flow::new().expect("metrics"),
-                Traces::default(),
-            );
-            store.make_partitions().await.expect("the partitions could not be made");
+            store_on(&url).make_partitions().await.expect("the partitions could not be made");
             let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                  WHERE datname = current_database() AND pid <> pg_backend_pid()";
             direct.execute(others, &[]).await.expect("the other sessions would not end");
