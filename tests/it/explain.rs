@@ -198,19 +198,20 @@ async fn a_claim_touches_as_few_pages_in_front_of_many_that_do_not_match() {
     }
 }
 
-/// Statements that read a whole table: what an operator asks for or a timer does, with the reason in each text. The last two have a
-/// test of their own.
-const READ_ALL: [&str; 10] = [
-    "intents/purge.sql",
-    "totals/count_open.sql",
-    "partitions/payloads_in_use.sql",
-    "keys/retire.sql",
-    "keys/set_limits.sql",
-    "bus/figures.sql",
-    "operators/why.sql",
-    "pulse/prune.sql",
-    "totals/add_finished.sql",
-    "totals/read.sql",
+/// Statements that read a whole table: what an operator asks for or a timer does. The totals have a test of their own.
+const READ_ALL: [(&str, &str); 12] = [
+    ("intents/purge.sql", "intents"),
+    ("intents/purge.sql", "finished"),
+    ("intents/purge.sql", "late_results"),
+    ("totals/count_open.sql", "intents"),
+    ("partitions/payloads_in_use.sql", "intents"),
+    ("keys/retire.sql", "api_keys"),
+    ("keys/set_limits.sql", "api_keys"),
+    ("bus/figures.sql", "api_keys"),
+    ("operators/why.sql", "api_keys"),
+    ("pulse/prune.sql", "workers"),
+    ("totals/add_finished.sql", "finished"),
+    ("totals/read.sql", "finished"),
 ];
 
 /// Tables that grow with what the bus is used for. Partitions have a number behind the name.
@@ -231,14 +232,15 @@ const GROW: [&str; 14] = [
     "idempotency_keys",
 ];
 
-/// Walks of whole tables and indexes in a plan: an index leads to a few rows only by its first column.
-fn walks(plan: &serde_json::Value, first_columns: &HashMap<String, String>, found: &mut Vec<String>) {
+/// Walks of whole tables and indexes in a plan, each with its table: an index leads to a few rows only by its first column.
+fn walks(plan: &serde_json::Value, first_columns: &HashMap<String, String>, found: &mut Vec<(String, String)>) {
     let [node, relation, index, condition] =
         ["Node Type", "Relation Name", "Index Name", "Index Cond"].map(|name| plan[name].as_str().unwrap_or_default());
     let looks_up = || first_columns.get(index).is_some_and(|column| condition.contains(&format!("({column} ")));
     let whole = node == "Seq Scan" || (node.starts_with("Index") && !looks_up());
-    if whole && GROW.contains(&relation.trim_end_matches(|letter: char| letter == '_' || letter.is_ascii_digit())) {
-        found.push(format!("{node} {index} on {relation} {condition}"));
+    let table = relation.trim_end_matches(|letter: char| letter == '_' || letter.is_ascii_digit());
+    if whole && GROW.contains(&table) {
+        found.push((table.to_owned(), format!("{node} {index} {condition}")));
     }
     for part in plan["Plans"].as_array().into_iter().flatten() {
         walks(part, first_columns, found);
@@ -251,11 +253,13 @@ async fn no_plan_walks_a_whole_index_for_a_few_rows_after_a_vacuum_of_empty_tabl
     let db = TestDb::create().await;
     db.batch(&format!("VACUUM {}", GROW.join(", "))).await;
     let session = connect(&Address::parse(&db.url).unwrap()).await.unwrap();
-    let rows = session.query(
-        "SELECT relname::text, pg_get_indexdef(indexrelid, 1, true) FROM pg_index JOIN pg_class ON oid = indexrelid",
-        &[],
-    );
-    let first_columns = rows.await.unwrap().iter().map(|row| (row.get(0), row.get(1))).collect();
+    // Within a partition its slot or its day is the same in every row.
+    let first_column = "SELECT name, CASE WHEN first IN ('slot', 'day') THEN second ELSE first END
+         FROM pg_index JOIN pg_class ON oid = indexrelid,
+             LATERAL (SELECT relname::text, pg_get_indexdef(oid, 1, true), pg_get_indexdef(oid, 2, true))
+                 AS index (name, first, second)";
+    let rows = session.query(first_column, &[]).await.unwrap();
+    let first_columns = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
     let mut found = Vec::new();
     for (name, text) in statements::all() {
         session.batch_execute(&format!("PREPARE explained AS {text}")).await.unwrap();
@@ -267,9 +271,12 @@ async fn no_plan_walks_a_whole_index_for_a_few_rows_after_a_vacuum_of_empty_tabl
         let plan: serde_json::Value = serde_json::from_str(&row.get::<_, Json>(0).0).unwrap();
         let mut walked = Vec::new();
         walks(&plan[0]["Plan"], &first_columns, &mut walked);
-        found.extend(walked.into_iter().map(|walk| format!("{name}: {walk}")));
+        // Texts of a period are planned in it, when the nonces of the period before are as many as they will be.
+        walked.retain(|(table, _)| {
+            !READ_ALL.contains(&(name, table.as_str())) && !(table == "nonces" && name.ends_with(", all"))
+        });
+        found.extend(walked.into_iter().map(|(table, walk)| format!("{name}: {table}, {walk}")));
     }
-    found.retain(|walk| !READ_ALL.iter().any(|name| walk.starts_with(name)));
     assert!(found.is_empty(), "{found:#?}");
 }
 

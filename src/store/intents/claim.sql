@@ -37,7 +37,8 @@
 --   * Dead index entries before a low-water mark are not visited again; with a pinned xmin they stay for hours.
 --   * The payload may be of another day than this text's, or have been moved to another since this statement began. Then it
 --     comes back NULL, and is looked for by the day that comes with it.
---   * `= ANY (ARRAY[…])`, not `=`, where rows are joined by their ids: docs/architecture.md, Plans.
+--   * `= ANY (ARRAY[…])`, not `=`, where rows are joined by their ids, and `(visible_at = …) IS TRUE`, lest an index of another
+--     lane be walked for that moment: docs/architecture.md, Plans.
 --   * clock_timestamp(), not now(): the transaction may have waited since it began.
 --if all
 , wanted AS MATERIALIZED (

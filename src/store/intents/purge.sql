@@ -29,7 +29,7 @@ WITH gone AS (
 ), payload AS (
     DELETE FROM payloads
     USING (SELECT id, payload_day FROM gone UNION ALL SELECT id, payload_day FROM ended) AS owner
-    WHERE payloads.day = ANY (ARRAY[owner.payload_day]) AND payloads.id = ANY (ARRAY[owner.id])
+    WHERE payloads.day = ANY (ARRAY[owner.payload_day]) AND payloads.id = owner.id
 ), late AS (
     DELETE FROM late_results WHERE intent_id IN (SELECT id FROM gone UNION ALL SELECT id FROM ended)
 )

@@ -44,14 +44,14 @@ WITH clock AS MATERIALIZED (
     FROM claimers, LATERAL (
         SELECT CASE WHEN tenants.id <> 0 THEN coalesce(rate_limit_per_minute, $3) END AS allowed
         FROM tenants
-        WHERE tenants.id = claimers.tenant_id
+        WHERE tenants.id = ANY (ARRAY[claimers.tenant_id])
     ) AS limits, LATERAL (
         -- When the last of those leaves the window without which it is not full: with a limit that was lowered not the oldest.
         SELECT coalesce(sum(hit), 0) AS used, max(second) FILTER (WHERE since >= allowed) + 61 AS free_at
         FROM (
             SELECT second, hit, sum(hit) OVER (ORDER BY second DESC) AS since
             FROM rate_windows, clock, unnest(seconds, hits) AS old (second, hit)
-            WHERE rate_windows.tenant_id = claimers.tenant_id AND second > floor(extract(epoch FROM now))::bigint - 61
+            WHERE rate_windows.tenant_id = ANY (ARRAY[claimers.tenant_id]) AND second > floor(extract(epoch FROM now))::bigint - 61
         ) AS counted
     ) AS hits
 )
@@ -88,6 +88,8 @@ SELECT EXISTS (SELECT FROM pauses WHERE pauses.namespace = intent.namespace AND 
                      AND other.visible_at < CASE
                          WHEN used.priority > intent.priority THEN now ELSE least(now, intent.visible_at)
                      END
+                   -- As in due.sql.
+                   ORDER BY other.visible_at
                    LIMIT 1001
                ) AS ahead
                WHERE used.lane = intent.own_goal_lane AND used.priority >= intent.priority

@@ -1,7 +1,7 @@
 -- Forgets what dashboards do not show any more: activity after two hours, replicas an hour after their last sign of life,
 -- workers after a day, and of those the ones not seen for longest where there are more than ten thousand.
 --
--- Indexes: primary keys of activity and replicas; workers_seen_at.
+-- Indexes: primary keys of activity and replicas; workers_seen_at, of which 10,001 entries are read.
 WITH old_activity AS (
     DELETE FROM activity WHERE at < (SELECT clock_timestamp()) - interval '2 hours' RETURNING 1
 ), old_replicas AS (

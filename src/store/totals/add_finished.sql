@@ -1,10 +1,12 @@
--- Adds up what has finished since the last time. Stops 12 s short of now, longer than any transaction may take to commit.
+-- Adds up what has finished since the last time. Stops 12 s short of now, longer than any transaction may take to commit; so it does
+-- nothing when somebody has counted within the last 8 s, as block_ranges.sql, which comes before.
 --
 -- Index: finished_by_time (block ranges), which only a bitmap scan can read: the transaction has to allow it. The row of
 -- totals_progress is locked, so one replica at a time counts; no row comes back when another is at it.
 WITH progress AS MATERIALIZED (
     SELECT finished_until AS since, clock_timestamp() - interval '12 seconds' AS until
     FROM totals_progress
+    WHERE finished_until < clock_timestamp() - interval '20 seconds'
     -- There is one row, which the planner does not know.
     LIMIT 1
     FOR UPDATE SKIP LOCKED

@@ -1,5 +1,5 @@
 -- Summarizes the block ranges that finished intents have filled, today and, in the first hour of a day, yesterday. Does nothing when
--- somebody has counted within the last 8 s (`finished_until` stays 12 s behind), as he will have summarized, too.
+-- somebody has counted within the last 8 s (`finished_until` stays 12 s behind), as add_finished.sql, which comes next.
 --
 -- Reads the catalogue, and looks up every range of these partitions, of 16 pages each.
 SELECT brin_summarize_new_values(indexrelid) AS summarized

@@ -74,6 +74,23 @@ async fn what_is_missing_is_applied_and_what_is_there_is_left() {
 }
 
 #[tokio::test]
+async fn partitions_of_before_leave_their_summaries_to_the_bus() {
+    let db = TestDb::create().await;
+    let by_itself = "SELECT count(*) FROM pg_class WHERE reloptions @> ARRAY['autosummarize=on'] AND relkind = 'i'";
+    db.batch(
+        "DO $$ BEGIN EXECUTE format('ALTER INDEX %s SET (autosummarize = on)', (
+             SELECT min(relname) FROM pg_class WHERE reloptions @> ARRAY['autosummarize=off'] AND relkind = 'i'
+         )); END $$;
+         DELETE FROM schema_migrations WHERE number = 11",
+    )
+    .await;
+    assert_eq!(db.value::<i64>(by_itself, &[]).await, 1);
+    let client = connect(&Address::parse(&db.url).unwrap()).await.unwrap();
+    assert_eq!(migrations::apply(&client).await.unwrap(), ["0011_block_ranges"]);
+    assert_eq!(db.value::<i64>(by_itself, &[]).await, 0);
+}
+
+#[tokio::test]
 async fn a_migration_that_fails_leaves_nothing_behind() {
     let db = TestDb::create_bare().await;
     // The second migration meets a table of its own name.
