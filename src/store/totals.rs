@@ -2,7 +2,7 @@
 
 use tokio_postgres::error::SqlState;
 
-use super::{Store, WHOLE_TABLE, session::Session, statements};
+use super::{Store, WHOLE_TABLE, session::Transaction, statements};
 use crate::{domain::intent::State, error::Result};
 
 /// What a transaction sets before it reads what has finished of late. Only a bitmap scan can read the block ranges that lead there;
@@ -29,11 +29,8 @@ impl Store {
     /// `database_busy`.
     pub async fn count_totals(&self) -> Result<()> {
         let mut client = self.client().await?;
-        if let Err(error) = summarize(&mut client).await {
-            // Counting takes longer without, and is right all the same.
-            tracing::warn!(?error, "what has finished could not be summarized");
-        }
         let tx = client.transaction().await?;
+        summarize(&tx).await?;
         tx.batch_execute(BY_TIME).await?;
         // Not prepared: the plan of a statement without parameters would be kept, whatever is set.
         tx.batch_execute(statements::ADD_FINISHED).await?;
@@ -69,14 +66,16 @@ impl Store {
 }
 
 /// Summarizes the block ranges that were filled since the last time: what is not summarized is read whole by whoever looks for a time.
-async fn summarize(client: &mut Session) -> Result<()> {
-    let tx = client.transaction().await?;
+/// Where that fails, counting takes longer and is right all the same.
+async fn summarize(tx: &Transaction<'_>) -> Result<()> {
     // Shorter than deadlock_timeout (1 s), after which Postgres would cancel an autovacuum for us.
-    tx.batch_execute("SET LOCAL lock_timeout = '100ms'").await?;
+    tx.batch_execute("SAVEPOINT summary; SET LOCAL lock_timeout = '100ms'").await?;
     match tx.batch_execute(statements::BLOCK_RANGES).await {
-        Ok(()) => Ok(tx.commit().await?),
+        Ok(()) => {}
         // Autovacuum or another replica is at it.
-        Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => Ok(tx.rollback().await?),
-        Err(error) => Err(error.into()),
+        Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {}
+        Err(error) => tracing::warn!(?error, "what has finished could not be summarized"),
     }
+    // Ends its lock and the timeout, and takes back nothing: an index knows no transactions.
+    Ok(tx.batch_execute("ROLLBACK TO summary").await?)
 }
