@@ -337,6 +337,11 @@ async fn what_has_finished_is_summarized_whenever_it_is_counted() {
         // As if nobody had counted for a while.
         db.batch("UPDATE totals_progress SET finished_until = finished_until - interval '1 minute'").await;
         store.count_totals().await.unwrap();
+        // Who comes soon after that leaves it alone: he would count what nobody has summarized.
+        let until = "SELECT finished_until::text FROM totals_progress";
+        let counted = db.value::<String>(until, &[]).await;
+        store.count_totals().await.unwrap();
+        assert_eq!(db.value::<String>(until, &[]).await, counted);
         session.batch_execute(&format!("BEGIN; {BY_TIME}")).await.unwrap();
         let explain =
             "EXPLAIN (ANALYZE, FORMAT JSON) SELECT FROM finished WHERE finished_at > (SELECT clock_timestamp())";

@@ -1,8 +1,8 @@
 -- Figures of the whole bus, for metrics. One row.
 --
 -- $1 whether keys are to be counted: all of them are read for that
--- Indexes: workers_seen_at; small tables, and what Postgres knows of itself. Of other roles' sessions only a member of pg_read_all_stats sees
--- which keep dead rows from being removed.
+-- Indexes: workers_seen_at; small tables, and what Postgres knows of itself. Of other roles' sessions only a member of
+-- pg_read_all_stats sees which keep dead rows from being removed.
 SELECT extract(epoch FROM clock_timestamp())::double precision AS now,
        (SELECT extract(epoch FROM counted_at)::double precision FROM open_totals_progress WHERE counted_at > '-infinity')
            AS counted_at,

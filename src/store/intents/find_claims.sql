@@ -2,7 +2,8 @@
 -- seconds that are left of its lease, 1 at least.
 --
 -- $1 own lanes  $2 public lanes  $3 hashes of the claim tokens
--- Indexes: lane_priorities; as claim.sql (ORDER BY: as in due.sql). It reads what is held in these lanes at this moment, and what is not due.
+-- Indexes: lane_priorities; as claim.sql (ORDER BY: as in due.sql). It reads what is held in these lanes at this moment, and what is
+-- not due.
 SELECT held.id, namespace, goal, claim_attempts, held.priority, target_worker, required_capability, payload_day::text AS payload_day,
        claim_hash, NULL::bytea AS payload, traceparent, false AS lapsed,
        greatest(1, floor(extract(epoch FROM lease_until - clock_timestamp())))::integer AS left

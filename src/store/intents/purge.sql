@@ -29,6 +29,7 @@ WITH gone AS (
 ), payload AS (
     DELETE FROM payloads
     USING (SELECT id, payload_day FROM gone UNION ALL SELECT id, payload_day FROM ended) AS owner
+    -- `=` for the second column: of two arrays the planner may leave the second to a filter, and read the day.
     WHERE payloads.day = ANY (ARRAY[owner.payload_day]) AND payloads.id = owner.id
 ), late AS (
     DELETE FROM late_results WHERE intent_id IN (SELECT id FROM gone UNION ALL SELECT id FROM ended)

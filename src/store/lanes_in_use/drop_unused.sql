@@ -1,8 +1,8 @@
 -- Drops pairs of lane and priority that no replica has made sure of for two days and in which no intent stands.
 --
 -- $1 at most so many
--- Indexes: lane_priorities_used_at; the four lane indexes of intents (ORDER BY: as in due.sql). A replica that publishes into such a pair renews it in
--- the same transaction, for which this waits and then looks at `used_at` again.
+-- Indexes: lane_priorities_used_at; the four lane indexes of intents (ORDER BY: as in due.sql). A replica that publishes into
+-- such a pair renews it in the same transaction, for which this waits and then looks at `used_at` again.
 DELETE FROM lane_priorities
 WHERE used_at < clock_timestamp() - interval '2 days'
   AND ctid = ANY (ARRAY(
