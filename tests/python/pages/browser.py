@@ -74,7 +74,8 @@ def open_context(browser: Browser, password: str, size: str, scheme: str, accoun
         timezone_id=more.pop("timezone_id", "Europe/Berlin"),
         **more,
     )
-    context.set_default_timeout(15_000)
+    # For a machine on which all the other tests run as well.
+    context.set_default_timeout(60_000)
     if account:
         account.watch(context)
     return context

@@ -92,7 +92,7 @@ def fill(bus: Bus) -> dict:
     return it
 
 
-def wait_for(what: str, found, seconds: float = 20):
+def wait_for(what: str, found, seconds: float = 60):
     """Ask again and again until there is an answer."""
     end = time.monotonic() + seconds
     while True:
