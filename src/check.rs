@@ -10,8 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use clap::Args;
-use http_body_util::Full;
-use hyper::{Method, Request, Uri, header::HOST};
+use http::{Method, Request, Uri, header::HOST};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
@@ -83,7 +82,7 @@ pub fn health(arguments: Health) -> Result<ExitCode> {
     };
     let answer = in_time(HEALTHY_IN, async {
         let mut connection = Connection::open(Rc::new(Endpoint::parse(&url)?)).await?;
-        let mut request = Request::new(Full::new(Bytes::new()));
+        let mut request = Request::new(Bytes::new());
         *request.uri_mut() = Uri::from_static("/readyz");
         request.headers_mut().insert(HOST, connection.endpoint.authority.clone());
         connection.send(request).await.map_err(|broken| Error::invalid(format!("{url} broke off: {broken}")))

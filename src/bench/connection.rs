@@ -1,25 +1,29 @@
 //! One HTTP/1.1 connection that is kept open, and opened again when the server has closed it. What is sent over it is
 //! no matter of this module.
+//!
+//! Heads are read by httparse; the rest is written here, since a client for every purpose takes more of the processor than all
+//! else that the load generator does for a request, on the machine whose server is to be measured.
 
-use std::{
-    future::{Future, poll_fn},
-    pin::{Pin, pin},
-    rc::Rc,
-    time::Duration,
-};
+use std::{io::ErrorKind, rc::Rc, time::Duration};
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper::{
-    Request, Response, StatusCode, Uri,
-    body::Incoming,
-    client::conn::http1::{self, SendRequest},
-    header::{HeaderValue, RETRY_AFTER},
+use bytes::{Buf, Bytes, BytesMut};
+use http::{
+    Request, StatusCode, Uri,
+    header::{CONNECTION, CONTENT_LENGTH, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING},
 };
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::error::{Error, Result};
+
+/// Header fields that an answer may have.
+const FIELDS: usize = 64;
+/// Bytes that its head may have.
+const HEAD: usize = 64 << 10;
+/// What is made ready for an answer, in bytes.
+const READ: usize = 4 << 10;
 
 /// Why there is no answer: the connection could not be made, or broke.
 pub(crate) type Broken = Box<dyn std::error::Error + Send + Sync>;
@@ -62,33 +66,9 @@ pub(crate) struct Answer {
 /// A connection to one replica. One request at a time.
 pub(crate) struct Connection {
     pub(crate) endpoint: Rc<Endpoint>,
-    open: Option<Open>,
-}
-
-/// A connection that is open, as far as is known.
-struct Open {
-    sender: SendRequest<Full<Bytes>>,
-    driver: Driver,
-}
-
-/// What reads and writes, while it is polled and not else. It has no task of its own: that would be woken for every
-/// request and every answer, besides the task that waits for it.
-struct Driver {
-    connection: Pin<Box<http1::Connection<TokioIo<TcpStream>, Full<Bytes>>>>,
-    ended: bool,
-}
-
-impl Driver {
-    /// Reads and writes until this is done.
-    async fn drive<T>(&mut self, work: impl Future<Output = T>) -> T {
-        let mut work = pin!(work);
-        poll_fn(|context| {
-            // An error is told to whoever waits for an answer, too.
-            self.ended = self.ended || self.connection.as_mut().poll(context).is_ready();
-            work.as_mut().poll(context)
-        })
-        .await
-    }
+    open: Option<TcpStream>,
+    /// What was read and not yet understood, then what is to be written.
+    buffer: BytesMut,
 }
 
 impl Connection {
@@ -98,66 +78,166 @@ impl Connection {
             Error::invalid(format!("Nobody answers at {}:{}. Is the bus running there?", endpoint.host, endpoint.port))
                 .because(error)
         })?;
-        Ok(Self { endpoint, open: Some(open) })
+        Ok(Self { endpoint, open: Some(open), buffer: BytesMut::new() })
     }
 
-    /// Sends a request and reads the answer. A request that the server cannot have seen, because it had closed the
-    /// connection before, goes over a new one.
-    pub(crate) async fn send(&mut self, mut request: Request<Full<Bytes>>) -> Answered<Answer> {
-        loop {
-            let kept = self.open.take().filter(|open| !open.sender.is_closed());
-            let reused = kept.is_some();
-            let mut open = match kept {
-                Some(open) => open,
-                None => connect(&self.endpoint).await?,
-            };
-            match open.driver.drive(exchange(&mut open.sender, request)).await {
-                Ok(answer) => {
-                    self.open = Some(open);
-                    return Ok(answer);
-                }
-                Err((_, Some(unsent))) if reused => request = *unsent,
-                Err((broken, _)) => return Err(broken),
+    /// Sends a request and reads the answer. Where the server has closed the connection before, it goes over a new one.
+    pub(crate) async fn send(&mut self, request: Request<Bytes>) -> Answered<Answer> {
+        let mut stream = match self.open.take().filter(is_open) {
+            Some(stream) => stream,
+            None => connect(&self.endpoint).await?,
+        };
+        self.buffer.clear();
+        write(&mut self.buffer, &request);
+        stream.write_all(&self.buffer).await?;
+        self.buffer.clear();
+        let head = loop {
+            match Head::parse(&self.buffer)? {
+                // Something is to come before the answer.
+                Some(head) if head.status.is_informational() => self.buffer.advance(head.length),
+                Some(head) => break head,
+                None if self.buffer.len() > HEAD => return Err("the head of the answer is too long".into()),
+                None => more(&mut stream, &mut self.buffer).await?,
             }
+        };
+        self.buffer.advance(head.length);
+        let (body, keeps) = match head.body {
+            Body::Long(length) => {
+                while self.buffer.len() < length {
+                    more(&mut stream, &mut self.buffer).await?;
+                }
+                (self.buffer.split_to(length).freeze(), head.keeps)
+            }
+            Body::Chunked => loop {
+                if let Some(body) = joined(&self.buffer)? {
+                    break (body, head.keeps);
+                }
+                more(&mut stream, &mut self.buffer).await?;
+            },
+            Body::ToTheEnd => {
+                while stream.read_buf(&mut self.buffer).await? > 0 {}
+                (self.buffer.split().freeze(), false)
+            }
+        };
+        if keeps {
+            self.open = Some(stream);
         }
+        Ok(Answer { status: head.status, retry_after: head.retry_after, body })
     }
 }
 
-/// Sends one request and reads the answer. With an error comes the request, if none of it was sent.
-async fn exchange(
-    sender: &mut SendRequest<Full<Bytes>>,
-    request: Request<Full<Bytes>>,
-) -> std::result::Result<Answer, (Broken, Option<Box<Request<Full<Bytes>>>>)> {
-    if let Err(error) = sender.ready().await {
-        return Err((error.into(), Some(Box::new(request))));
-    }
-    match sender.try_send_request(request).await {
-        Ok(response) => read(response).await.map_err(|broken| (broken, None)),
-        Err(mut error) => {
-            let unsent = error.take_message().map(Box::new);
-            Err((error.into_error().into(), unsent))
-        }
-    }
-}
-
-async fn connect(endpoint: &Endpoint) -> Answered<Open> {
+async fn connect(endpoint: &Endpoint) -> Answered<TcpStream> {
     let stream = TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await?;
     stream.set_nodelay(true)?;
-    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let driver = Driver { connection: Box::pin(connection), ended: false };
-    Ok(Open { sender, driver })
+    Ok(stream)
 }
 
-async fn read(response: Response<Incoming>) -> Answered<Answer> {
-    let (head, body) = response.into_parts();
-    let seconds = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
-    let body = body.collect().await?.to_bytes();
-    Ok(Answer { status: head.status, retry_after: seconds.map(Duration::from_secs), body })
+/// Whether the server has left a connection open on which nothing is to come.
+fn is_open(stream: &TcpStream) -> bool {
+    stream.try_read(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+}
+
+async fn more(stream: &mut TcpStream, buffer: &mut BytesMut) -> Answered<()> {
+    buffer.reserve(READ);
+    if stream.read_buf(buffer).await? == 0 {
+        Err("the server closed the connection instead of an answer".into())
+    } else {
+        Ok(())
+    }
+}
+
+/// Writes a request as it goes over the wire.
+fn write(buffer: &mut BytesMut, request: &Request<Bytes>) {
+    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+    for part in [request.method().as_str(), " ", target, " HTTP/1.1\r\n"] {
+        buffer.extend_from_slice(part.as_bytes());
+    }
+    let length = HeaderValue::from(request.body().len());
+    for (name, value) in request.headers().iter().chain([(&CONTENT_LENGTH, &length)]) {
+        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            buffer.extend_from_slice(part);
+        }
+    }
+    buffer.extend_from_slice(b"\r\n");
+    buffer.extend_from_slice(request.body());
+}
+
+/// Where the body of an answer ends.
+#[derive(Debug, PartialEq)]
+enum Body {
+    Long(usize),
+    Chunked,
+    ToTheEnd,
+}
+
+/// What the head of an answer says.
+struct Head {
+    status: StatusCode,
+    retry_after: Option<Duration>,
+    body: Body,
+    /// The server leaves the connection open.
+    keeps: bool,
+    /// Its own, in bytes.
+    length: usize,
+}
+
+impl Head {
+    /// None: there is more of it to come.
+    fn parse(text: &[u8]) -> Answered<Option<Self>> {
+        let mut fields = [httparse::EMPTY_HEADER; FIELDS];
+        let mut response = httparse::Response::new(&mut fields);
+        let httparse::Status::Complete(length) = response.parse(text)? else { return Ok(None) };
+        let status = StatusCode::from_u16(response.code.unwrap_or_default())?;
+        let mut head =
+            Self { status, retry_after: None, body: Body::ToTheEnd, keeps: response.version == Some(1), length };
+        for field in response.headers.iter() {
+            let value = str::from_utf8(field.value).unwrap_or_default().trim();
+            let is = |name: &http::HeaderName| field.name.eq_ignore_ascii_case(name.as_str());
+            if is(&CONTENT_LENGTH) && head.body != Body::Chunked {
+                head.body = Body::Long(value.parse()?);
+            } else if is(&TRANSFER_ENCODING) {
+                head.body = Body::Chunked;
+            } else if is(&CONNECTION) {
+                head.keeps &= !value.eq_ignore_ascii_case("close");
+            } else if is(&RETRY_AFTER) {
+                head.retry_after = value.parse().ok().map(Duration::from_secs);
+            }
+        }
+        if status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+            head.body = Body::Long(0);
+        }
+        Ok(Some(head))
+    }
+}
+
+/// A body that comes in chunks, once its last one is there.
+fn joined(mut chunks: &[u8]) -> Answered<Option<Bytes>> {
+    let mut body = BytesMut::new();
+    while let httparse::Status::Complete((begin, length)) =
+        httparse::parse_chunk_size(chunks).map_err(|_| "a chunk of the answer has no length")?
+    {
+        let length = usize::try_from(length)?;
+        chunks = &chunks[begin..];
+        if length == 0 {
+            // What may follow it are more fields, and an empty line.
+            let ended = chunks.starts_with(b"\r\n") || chunks.windows(4).any(|end| end == b"\r\n\r\n");
+            return Ok(ended.then(|| body.freeze()));
+        }
+        let Some((chunk, rest)) = chunks.split_at_checked(length) else { break };
+        body.extend_from_slice(chunk);
+        let Some(rest) = rest.get(2..) else { break };
+        chunks = rest;
+    }
+    Ok(None)
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::TcpListener;
+
     use super::*;
+
+    type Outcome = std::result::Result<(), Broken>;
 
     #[test]
     fn an_address_is_a_host_and_a_port() -> Result<()> {
@@ -172,6 +252,100 @@ mod tests {
         for url in ["", "127.0.0.1:5000", "https://bus.example", "http://bus.example/base", "http://bus.example/?a=b"] {
             assert!(Endpoint::parse(url).is_err(), "{url}");
         }
+        Ok(())
+    }
+
+    /// A server that gives these answers, each to one request, in pieces of so many bytes, on as many connections as it is asked
+    /// for. Ends the connection after an answer that ends with `|`. Gives how many connections were made.
+    async fn serve(listener: TcpListener, answers: &[&str], piece: usize) -> Answered<usize> {
+        let (mut connections, mut stream) = (0, None);
+        for answer in answers {
+            let mut open = if let Some(open) = stream.take() {
+                open
+            } else {
+                connections += 1;
+                listener.accept().await?.0
+            };
+            let mut asked = BytesMut::new();
+            while !asked.ends_with(b"{}") {
+                open.read_buf(&mut asked).await?;
+            }
+            let (text, ends) = answer.strip_suffix('|').map_or((*answer, false), |text| (text, true));
+            for bytes in text.as_bytes().chunks(piece) {
+                open.write_all(bytes).await?;
+                tokio::task::yield_now().await;
+            }
+            stream = (!ends).then_some(open);
+        }
+        Ok(connections)
+    }
+
+    #[tokio::test]
+    async fn answers_are_read_however_they_are_written_and_cut() -> Outcome {
+        let answers = [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", "hello"),
+            ("HTTP/1.1 204 No Content\r\nretry-after: 7\r\n\r\n", ""),
+            ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 Created\r\ncontent-length:2\r\n\r\nhi", "hi"),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA;x=y\r\n0123456789\r\n0\r\n\r\n",
+                "abc0123456789",
+            ),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nLater: yes\r\n\r\n", "a"),
+            ("HTTP/1.0 200 OK\r\n\r\nto the end|", "to the end"),
+            ("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n|", ""),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nnew", "new"),
+        ];
+        for piece in [1, 7, 4096] {
+            let listener = TcpListener::bind("127.0.0.1:0").await?;
+            let endpoint = Rc::new(Endpoint::parse(&format!("http://{}", listener.local_addr()?))?);
+            let asking = async {
+                let mut connection = Connection::open(endpoint).await?;
+                for (answer, body) in answers {
+                    let got = connection.send(Request::post("/x?y=z").body(Bytes::from_static(b"{}"))?).await?;
+                    assert_eq!(got.body, body.as_bytes(), "{answer}");
+                    assert_eq!(got.retry_after.is_some(), answer.contains("retry-after"), "{answer}");
+                }
+                Ok::<_, Broken>(())
+            };
+            let texts = answers.map(|(answer, _)| answer);
+            let (connections, asked) = tokio::join!(serve(listener, &texts, piece), asking);
+            asked?;
+            assert_eq!(connections?, 3, "closed twice");
+        }
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn what_is_no_answer_is_an_error() -> Outcome {
+        for answer in [
+            "|",
+            "SSH-2.0-server\r\n|",
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell|",
+            "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nno length\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n|",
+        ] {
+            let listener = TcpListener::bind("127.0.0.1:0").await?;
+            let endpoint = Rc::new(Endpoint::parse(&format!("http://{}", listener.local_addr()?))?);
+            let asking = async {
+                let mut connection = Connection::open(endpoint).await?;
+                Ok::<_, Broken>(connection.send(Request::post("/").body(Bytes::from_static(b"{}"))?).await.is_err())
+            };
+            let answers = [answer];
+            let (served, failed) = tokio::join!(serve(listener, &answers, 4096), asking);
+            served?;
+            assert!(failed?, "{answer}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_request_has_its_fields_and_its_length() -> Outcome {
+        let mut buffer = BytesMut::new();
+        let request =
+            Request::post("http://bus.example/x?y=z").header("host", "bus.example").body(Bytes::from("{}"))?;
+        write(&mut buffer, &request);
+        assert_eq!(&buffer[..], b"POST /x?y=z HTTP/1.1\r\nhost: bus.example\r\ncontent-length: 2\r\n\r\n{}");
         Ok(())
     }
 }

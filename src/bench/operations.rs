@@ -4,8 +4,7 @@
 use std::fmt::Write;
 
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::{
+use http::{
     Method, Request,
     header::{HOST, HeaderValue},
 };
@@ -33,21 +32,15 @@ impl Requests {
     }
 
     /// A `POST`, with a nonce and a signature of its own.
-    pub(super) fn post(&self, host: &HeaderValue, target: &Target, body: Bytes) -> Request<Full<Bytes>> {
+    pub(super) fn post(&self, host: &HeaderValue, target: &Target, body: Bytes) -> Request<Bytes> {
         self.request(Method::POST, host, target, body)
     }
 
     /// A request, likewise.
-    pub(crate) fn request(
-        &self,
-        method: Method,
-        host: &HeaderValue,
-        target: &Target,
-        body: Bytes,
-    ) -> Request<Full<Bytes>> {
+    pub(crate) fn request(&self, method: Method, host: &HeaderValue, target: &Target, body: Bytes) -> Request<Bytes> {
         let mut request = self.0.request(method, target, body);
         request.headers_mut().insert(HOST, host.clone());
-        request.map(Full::new)
+        request
     }
 }
 

@@ -179,7 +179,7 @@ impl<'a> Reader<'a> {
         let is_url = url
             .split_once("://")
             .is_some_and(|(scheme, rest)| ["http", "https"].contains(&scheme) && !rest.starts_with('/'));
-        if !is_url || hyper::Uri::from_str(url).is_err() {
+        if !is_url || http::Uri::from_str(url).is_err() {
             self.complain(
                 &name,
                 "must be a URL with http or https, such as http://collector:4318; there are no traces",
@@ -205,7 +205,7 @@ impl<'a> Reader<'a> {
             };
             let read = pairs(text.trim());
             let good = |(name, value): &(String, String)| {
-                hyper::header::HeaderName::from_str(name).is_ok() && hyper::header::HeaderValue::from_str(value).is_ok()
+                http::HeaderName::from_str(name).is_ok() && http::HeaderValue::from_str(value).is_ok()
             };
             if !read.as_ref().is_some_and(|read| read.iter().all(good)) {
                 // Not what is wrong: the value is a secret.
