@@ -122,7 +122,7 @@ static MADE: LazyLock<Vec<(&str, &String)>> = LazyLock::new(|| {
         ("intents/claim.sql, any goal", &AT_ANY_TIME.claim[1].any),
         ("intents/claim.sql, one goal, without limits", &AT_ANY_TIME.claim[0].goal),
         ("intents/claim.sql, any goal, without limits", &AT_ANY_TIME.claim[0].any),
-        ("intents/publish.sql, all", &AT_ANY_TIME.all.publish),
+        ("intents/publish_all.sql, all", &AT_ANY_TIME.all.publish),
         ("intents/fulfill.sql, all", &AT_ANY_TIME.all.fulfill),
         ("intents/claim.sql, one goal, all", &AT_ANY_TIME.all.claim.goal),
         ("intents/claim.sql, any goal, all", &AT_ANY_TIME.all.claim.any),
@@ -147,9 +147,16 @@ const NONE: &str = "SELECT NULL::integer WHERE false";
 /// Those of workers for which intents may be meant in particular.
 const AIMED: &str = "SELECT aimed.request FROM unnest($16::integer[], $17::bigint[]) AS aimed (request, lane), \
      LATERAL (SELECT FROM lane_priorities WHERE lane_priorities.lane = aimed.lane LIMIT 1) AS there";
-/// Whether one lane is in use of those that a claim may look into, at one priority, and that is the tenant's own.
-const ONE_LANE: &str = "(SELECT count(*) FROM lane_priorities WHERE lane = ANY ($5::bigint[])) <= 1 \
+/// The lanes in use of the tenant's own that a claim may look into, with their priorities.
+const THERE: &str = ", there AS MATERIALIZED (\
+     SELECT lane, priority FROM lane_priorities WHERE lane = ANY ($5::bigint[]) LIMIT 2)";
+/// Whether there is one of them at most, and none of the others that it may look into is in use.
+const ONE_LANE: &str = "(SELECT count(*) FROM there) <= 1 \
      AND NOT EXISTS (SELECT FROM lane_priorities WHERE lane = ANY ($6::bigint[] || $17::bigint[]))";
+/// What a publish that lets all in is given for the sake of the others of its kind.
+const PUBLISH_GIVEN: &str = ", $22::uuid[], $23::uuid[], $24::bigint[], $25::bigint[], $26::smallint[]";
+/// And a claim.
+const CLAIM_GIVEN: &str = ", $16::integer[], $21::bigint";
 
 /// The statements that let requests in and do what they ask for.
 pub(crate) struct Admitting {
@@ -193,8 +200,8 @@ impl Admitting {
             Some(period) if period.ending => "false",
             Some(_) => "{is_now}",
         };
-        let all = |text: &str, also: &str, holds: &str| {
-            let text = all_admitted(text, also, holds).replace("{is_now}", is_now);
+        let all = |text: &str, admission: ForAll| {
+            let text = admission.before(text).replace("{is_now}", is_now);
             at(&parts(&text, &[("all", true)]), period)
         };
         Self {
@@ -204,9 +211,15 @@ impl Admitting {
             claim: [false, true].map(claim),
             let_all_in: !in_end,
             all: AllOrNone {
-                publish: all(include_str!("intents/publish.sql"), "", "true"),
-                fulfill: all(include_str!("intents/fulfill.sql"), "", "true"),
-                claim: ByGoal::of(&all(include_str!("intents/claim.sql"), "|| $22::uuid", ONE_LANE)),
+                publish: all(
+                    include_str!("intents/publish_all.sql"),
+                    ForAll { given: PUBLISH_GIVEN, ..ForAll::default() },
+                ),
+                fulfill: all(include_str!("intents/fulfill.sql"), ForAll::default()),
+                claim: ByGoal::of(&all(
+                    include_str!("intents/claim.sql"),
+                    ForAll { also: "|| $22::uuid", before: THERE, holds: ONE_LANE, given: CLAIM_GIVEN },
+                )),
             },
         }
     }
@@ -263,9 +276,9 @@ fn at(text: &str, period: Option<Period>) -> String {
     let slots = [("{slot}", 0), ("{slot_before}", 3), ("{slot_next}", 1)];
     let Some(period) = period else {
         let text = text.replace("{is_now}", "true");
-        let text = slots
-            .iter()
-            .fold(text, |text, (name, ahead)| text.replace(name, &format!("((number + {ahead}) % 4)::smallint")));
+        let text = slots.iter().fold(text, |text, (name, ahead)| {
+            text.replace(name, &format!("((floor(unix / 600)::bigint + {ahead}) % 4)::smallint"))
+        });
         let whole = ["nonces", "nonces_before", "nonces_next", "payloads", "finished"];
         return whole
             .iter()
@@ -317,10 +330,31 @@ fn admitted(text: &str, left_out: &str) -> String {
     format!("{comment}{}{work}", ADMISSION.replace("{left_out}", left_out))
 }
 
-/// The same that lets all in or none.
-fn all_admitted(text: &str, also: &str, holds: &str) -> String {
-    let (comment, work) = after_comment(text);
-    format!("{comment}{}{work}", ADMISSION_OF_ALL.replace("{also}", also).replace("{holds}", holds))
+/// What the admission of all or none is made with.
+struct ForAll {
+    also: &'static str,
+    before: &'static str,
+    holds: &'static str,
+    given: &'static str,
+}
+
+impl Default for ForAll {
+    fn default() -> Self {
+        Self { also: "", before: "", holds: "true", given: "" }
+    }
+}
+
+impl ForAll {
+    /// The statement that lets all requests in or none, and does what they ask for.
+    fn before(&self, text: &str) -> String {
+        let (comment, work) = after_comment(text);
+        let admission = ADMISSION_OF_ALL
+            .replace("{also}", self.also)
+            .replace("{before}", self.before)
+            .replace("{holds}", self.holds)
+            .replace("{given}", self.given);
+        format!("{comment}{admission}{work}")
+    }
 }
 
 fn after_comment(text: &str) -> (&str, &str) {

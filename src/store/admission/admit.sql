@@ -28,7 +28,6 @@ WITH clock AS MATERIALIZED (
 ), period AS MATERIALIZED (
     SELECT unix,
            floor(unix)::bigint AS second,
-           floor(unix / 600)::bigint AS number,
            unix - 600 * floor(unix / 600) >= 570 AS ending,
            {is_now} AS is_now
     FROM (SELECT now, extract(epoch FROM now)::double precision AS unix FROM clock) AS at

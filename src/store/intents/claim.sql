@@ -41,14 +41,8 @@
 --     lane be walked for that moment: docs/architecture.md, Plans.
 --   * clock_timestamp(), not now(): the transaction may have waited since it began.
 --if all
-, wanted AS MATERIALIZED (
-    SELECT $14::uuid[] AS tokens, $15::text[] AS workers,
-           ARRAY(SELECT item::integer FROM generate_series(1, cardinality($13::integer[])) AS item) AS items,
-           $24::uuid[] AS places, $25::uuid[] AS salts,
-           CASE WHEN fits THEN cardinality($13::integer[]) ELSE 0 END AS count
-    FROM fits
-), pair AS MATERIALIZED (
-    SELECT lane, priority, greatest(
+, pair AS MATERIALIZED (
+    SELECT lane, priority, now, cardinality($13::integer[]) AS wanted, greatest(
                (
                    SELECT mark
                    FROM unnest($18::bigint[], $19::smallint[], $20::timestamptz[]) AS marks (lane, priority, mark)
@@ -56,21 +50,17 @@
                ),
                now - make_interval(secs => $12::double precision)
            ) AS after
-    FROM clock, lane_priorities AS there
-    WHERE there.lane = ANY ($5::bigint[])
-      -- Always true: every variant has the same parameters.
-      AND $16::integer[] IS NOT NULL AND $21::bigint IS NOT NULL
-    LIMIT 1
+    FROM fits, there
 ), picked AS MATERIALIZED (
-    SELECT (SELECT lane FROM pair) AS lane, id, priority, visible_at, claim_attempts, created_at
+    SELECT {own} AS lane, id, priority, visible_at, claim_attempts, created_at
     FROM intents
     WHERE tenant_id = $10 AND {own} = (SELECT lane FROM pair) AND priority = (SELECT priority FROM pair)
-      AND visible_at <= (SELECT now FROM clock) AND visible_at > (SELECT after FROM pair)
+      AND visible_at <= (SELECT now FROM pair) AND visible_at > (SELECT after FROM pair)
       AND namespace = $7 AND ($8::text IS NULL OR goal = $8) AND goal <> ALL ($23::text[])
       AND (target_worker IS NULL OR target_worker = ($15::text[])[1])
       AND (required_capability IS NULL OR required_capability = ANY ($9::text[]))
     ORDER BY visible_at
-    LIMIT (SELECT count FROM wanted)
+    LIMIT coalesce((SELECT wanted FROM pair), 0)
     FOR UPDATE SKIP LOCKED
 --else
 , wanted AS MATERIALIZED (
@@ -177,13 +167,19 @@
     )
 --end
 ), placed AS MATERIALIZED (
-    SELECT array_agg(id) AS ids, array_agg(lane) AS lanes, array_agg(visible_at) AS stood_at, count(*) AS count
+    SELECT array_agg(id) AS ids, array_agg(lane) AS lanes, array_agg(visible_at) AS stood_at, count(*) AS count,
+           (SELECT now FROM clock) AS now
     FROM (SELECT * FROM picked ORDER BY priority DESC, visible_at, claim_attempts, created_at, id) AS picked
 ), handed_out AS MATERIALIZED (
     -- The first intent goes to the first who asked, and so on.
-    SELECT each.*
+    SELECT each.*, now
+--if all
+    FROM placed, unnest(ids, lanes, stood_at, $14::uuid[], $15::text[], $24::uuid[], $25::uuid[]) WITH ORDINALITY
+        AS each (id, lane, stood_at, token, worker, place, salt, item)
+--else
     FROM placed, wanted, unnest(ids, lanes, stood_at, tokens, workers, places, salts, items)
         AS each (id, lane, stood_at, token, worker, place, salt, item)
+--end
     WHERE each.id IS NOT NULL
 ), claimed AS (
     UPDATE intents
@@ -207,9 +203,9 @@
             ELSE now + make_interval(
                 secs => $11::double precision + backoff_base * 2.0 ^ (claim_attempts + 1) + 2 * random())
         END
-    FROM handed_out, clock
+    FROM handed_out
     WHERE intents.id = ANY (ARRAY[handed_out.id])
-    RETURNING handed_out.item, intents.id, namespace, goal, claim_attempts, priority, target_worker,
+    RETURNING handed_out.item::integer, intents.id, namespace, goal, claim_attempts, priority, target_worker,
         required_capability, intents.payload_day, handed_out.lane, handed_out.stood_at, traceparent,
         past_attempts -> -1 ->> 'outcome' = 'lapsed' AS lapsed
 )
@@ -223,7 +219,11 @@ SELECT verdicts, now,
        NULL::smallint AS claim_attempts, NULL::smallint AS priority, NULL::text AS target_worker,
        NULL::text AS required_capability, NULL::text AS payload_day, NULL::bigint AS lane, NULL::timestamptz AS stood_at,
        NULL::bytea AS payload, NULL::text AS traceparent, NULL::boolean AS lapsed
-FROM verdicts, clock
+FROM verdicts
+--if all
+--else
+   , clock
+--end
 UNION ALL
 SELECT NULL, NULL, NULL, item, id, namespace, goal, claim_attempts, priority, target_worker, required_capability,
        payload_day::text, lane, stood_at,

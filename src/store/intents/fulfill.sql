@@ -8,13 +8,17 @@
 -- do not hold the claim they name: claimed again, another tenant's, a wrong token, unknown.
 --
 -- Index: primary keys of intents and quotas. A lease that has ended does not matter as long as nobody has claimed the intent
--- since. Quotas are locked in ascending order (see the lock order at that table).
+-- since. Quotas are locked in ascending order (see the lock order at that table), which is that of the rows that are joined to them.
 , items AS MATERIALIZED (
-    SELECT ended.*, ($1::bigint[])[request] AS tenant
-    FROM unnest($5::integer[], $6::uuid[], $7::uuid[], $8::bytea[], $9::text[]) WITH ORDINALITY
-        AS ended (request, id, token, result, result_type, item)
+    SELECT ended.*, ($1::bigint[])[request] AS tenant, now
 --if all
-    WHERE (SELECT fits FROM fits)
+    FROM fits,
+--else
+    FROM clock,
+--end
+         unnest($5::integer[], $6::uuid[], $7::uuid[], $8::bytea[], $9::text[]) WITH ORDINALITY
+             AS ended (request, id, token, result, result_type, item)
+--if all
 --else
     WHERE (SELECT verdicts FROM verdicts)[request] = 0
 --end
@@ -23,20 +27,17 @@
     USING items
     WHERE intents.id = ANY (ARRAY[items.id]) AND intents.state = 'claimed'
       AND intents.claimed_by = items.tenant AND (items.token IS NULL OR intents.claim_hash = items.token)
-    RETURNING intents.*, items.item, items.result, items.result_type
-), ended AS MATERIALIZED (
-    SELECT tenant_id, count(*) AS count FROM gone WHERE tenant_id <> 0 GROUP BY tenant_id
-), held AS MATERIALIZED (
-    SELECT tenant_id
-    FROM quotas
-    WHERE tenant_id = ANY (ARRAY(SELECT tenant_id FROM ended))
-    ORDER BY tenant_id
-    FOR UPDATE
+    RETURNING item, intents.id, now, tenant_id, claimed_by, created_at, run_at, backoff_base, payload_day, priority,
+        claim_attempts, max_attempts, has_retry_policy, public_lane IS NOT NULL AS public, namespace, goal, target_worker,
+        required_capability, worker_id, last_error, items.result, items.result_type, claimed_at, traceparent, past_attempts,
+        claim_hash
 ), counted_off AS (
     UPDATE quotas
     SET open_intents = open_intents - ended.count
-    FROM ended
-    WHERE quotas.tenant_id = ANY (ARRAY[ended.tenant_id]) AND (SELECT count(*) FROM held) > 0
+    FROM (
+        SELECT tenant_id, count(*) AS count FROM gone WHERE tenant_id <> 0 GROUP BY tenant_id ORDER BY tenant_id OFFSET 0
+    ) AS ended
+    WHERE quotas.tenant_id = ANY (ARRAY[ended.tenant_id])
 ), kept AS (
     INSERT INTO {finished} (
         id, finished_at, tenant_id, claimed_by, created_at, run_at, backoff_base, payload_day, state, priority,
@@ -45,9 +46,9 @@
     )
     SELECT
         id, now, tenant_id, claimed_by, created_at, run_at, backoff_base, payload_day, 'fulfilled', priority,
-        claim_attempts, max_attempts, has_retry_policy, public_lane IS NOT NULL, namespace, goal, target_worker,
-        required_capability, worker_id, last_error, result, result_type, claimed_at, traceparent, past_attempts, claim_hash
-    FROM gone, clock
+        claim_attempts, max_attempts, has_retry_policy, public, namespace, goal, target_worker, required_capability,
+        worker_id, last_error, result, result_type, claimed_at, traceparent, past_attempts, claim_hash
+    FROM gone
 )
 SELECT verdicts, NULL::integer AS item, NULL::text AS namespace, NULL::text AS goal, NULL::double precision AS worked,
        NULL::double precision AS took, NULL::smallint AS claim_attempts, NULL::text AS worker_id, NULL::text AS traceparent
@@ -55,4 +56,4 @@ FROM verdicts
 UNION ALL
 SELECT NULL, item::integer, namespace, goal, extract(epoch FROM now - claimed_at)::double precision,
        extract(epoch FROM now - created_at)::double precision, claim_attempts, worker_id, traceparent
-FROM gone, clock
+FROM gone

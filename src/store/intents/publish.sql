@@ -1,5 +1,5 @@
 -- Stores new intents and their payloads, each within its tenant's quota and once for its idempotency key. Follows
--- admission/admit.sql (or, where it says `--if all`, admit_all.sql), whose $1 to $4 are the requests.
+-- admission/admit.sql, whose $1 to $4 are the requests. Where nothing can keep an intent out, publish_all.sql does.
 --
 -- One entry for each intent: $5 number of its request  $6 id  $7..$10 lanes (own with goal, own, public with goal, public; the
 -- last two NULL: private)  $11 namespace  $12 goal  $13 priority  $14 delay in seconds  $15 max_attempts  $16 backoff_base in
@@ -44,11 +44,7 @@
         priority, delay, max_attempts, backoff_base, has_retry_policy, target_worker,
         required_capability, payload, reward, key, stands_for, traceparent, item
     )
---if all
-    WHERE (SELECT fits FROM fits)
---else
     WHERE (SELECT verdicts FROM verdicts)[request] = 0
---end
       -- Always true: every variant has the same parameters.
       AND $24::bigint[] IS NOT NULL AND $25::bigint[] IS NOT NULL AND $26::smallint[] IS NOT NULL
 --if keys
