@@ -67,7 +67,7 @@ pub(crate) struct Answer {
 pub(crate) struct Connection {
     pub(crate) endpoint: Rc<Endpoint>,
     open: Option<TcpStream>,
-    /// What was read and not yet understood, then what is to be written.
+    /// What is to be written, then what was read and not yet understood.
     buffer: BytesMut,
 }
 
@@ -81,7 +81,8 @@ impl Connection {
         Ok(Self { endpoint, open: Some(open), buffer: BytesMut::new() })
     }
 
-    /// Sends a request and reads the answer. Where the server has closed the connection before, it goes over a new one.
+    /// Sends a request, which may not be HEAD or CONNECT, and reads the answer. Where the server has closed the connection before, as
+    /// far as is known here, the request goes over a new one.
     pub(crate) async fn send(&mut self, request: Request<Bytes>) -> Answered<Answer> {
         let mut stream = match self.open.take().filter(is_open) {
             Some(stream) => stream,
@@ -89,40 +90,56 @@ impl Connection {
         };
         self.buffer.clear();
         write(&mut self.buffer, &request);
-        stream.write_all(&self.buffer).await?;
+        let sent = stream.write_all(&self.buffer).await;
         self.buffer.clear();
-        let head = loop {
-            match Head::parse(&self.buffer)? {
-                // Something is to come before the answer.
-                Some(head) if head.status.is_informational() => self.buffer.advance(head.length),
-                Some(head) => break head,
-                None if self.buffer.len() > HEAD => return Err("the head of the answer is too long".into()),
-                None => more(&mut stream, &mut self.buffer).await?,
-            }
+        // What the server says before it has read everything is an answer, too.
+        let (answer, keeps) = match (self.read(&mut stream).await, sent) {
+            (Ok(read), Ok(())) => read,
+            (Ok((answer, _)), Err(_)) => (answer, false),
+            (Err(broken), Ok(())) => return Err(broken),
+            (Err(_), Err(error)) => return Err(error.into()),
         };
-        self.buffer.advance(head.length);
-        let (body, keeps) = match head.body {
-            Body::Long(length) => {
-                while self.buffer.len() < length {
-                    more(&mut stream, &mut self.buffer).await?;
-                }
-                (self.buffer.split_to(length).freeze(), head.keeps)
-            }
-            Body::Chunked => loop {
-                if let Some(body) = joined(&self.buffer)? {
-                    break (body, head.keeps);
-                }
-                more(&mut stream, &mut self.buffer).await?;
-            },
-            Body::ToTheEnd => {
-                while stream.read_buf(&mut self.buffer).await? > 0 {}
-                (self.buffer.split().freeze(), false)
-            }
-        };
-        if keeps {
+        if keeps && self.buffer.is_empty() {
             self.open = Some(stream);
         }
-        Ok(Answer { status: head.status, retry_after: head.retry_after, body })
+        Ok(answer)
+    }
+
+    /// The answer, and whether the server leaves the connection open.
+    async fn read(&mut self, stream: &mut TcpStream) -> Answered<(Answer, bool)> {
+        let buffer = &mut self.buffer;
+        let head = loop {
+            match Head::parse(buffer)? {
+                // Something is to come before the answer.
+                Some(head) if head.status.is_informational() => buffer.advance(head.length),
+                Some(head) => break head,
+                None if buffer.len() > HEAD => return Err("the head of the answer is too long".into()),
+                None => more(stream, buffer).await?,
+            }
+        };
+        buffer.advance(head.length);
+        let mut keeps = head.keeps;
+        let body = match head.body {
+            Body::Long(length) => {
+                while buffer.len() < length {
+                    more(stream, buffer).await?;
+                }
+                buffer.split_to(length)
+            }
+            Body::Chunked => {
+                let mut body = BytesMut::new();
+                while !take_chunks(buffer, &mut body)? {
+                    more(stream, buffer).await?;
+                }
+                body
+            }
+            Body::ToTheEnd => {
+                while stream.read_buf(buffer).await? > 0 {}
+                keeps = false;
+                buffer.split()
+            }
+        };
+        Ok((Answer { status: head.status, retry_after: head.retry_after, body: body.freeze() }, keeps))
     }
 }
 
@@ -140,7 +157,7 @@ fn is_open(stream: &TcpStream) -> bool {
 async fn more(stream: &mut TcpStream, buffer: &mut BytesMut) -> Answered<()> {
     buffer.reserve(READ);
     if stream.read_buf(buffer).await? == 0 {
-        Err("the server closed the connection instead of an answer".into())
+        Err("the server closed the connection before its answer had ended".into())
     } else {
         Ok(())
     }
@@ -198,7 +215,7 @@ impl Head {
             } else if is(&TRANSFER_ENCODING) {
                 head.body = Body::Chunked;
             } else if is(&CONNECTION) {
-                head.keeps &= !value.eq_ignore_ascii_case("close");
+                head.keeps &= !value.split(',').any(|word| word.trim().eq_ignore_ascii_case("close"));
             } else if is(&RETRY_AFTER) {
                 head.retry_after = value.parse().ok().map(Duration::from_secs);
             }
@@ -210,25 +227,23 @@ impl Head {
     }
 }
 
-/// A body that comes in chunks, once its last one is there.
-fn joined(mut chunks: &[u8]) -> Answered<Option<Bytes>> {
-    let mut body = BytesMut::new();
-    while let httparse::Status::Complete((begin, length)) =
-        httparse::parse_chunk_size(chunks).map_err(|_| "a chunk of the answer has no length")?
-    {
-        let length = usize::try_from(length)?;
-        chunks = &chunks[begin..];
+/// Moves the chunks that are there into the body. True: the last one was among them.
+fn take_chunks(buffer: &mut BytesMut, body: &mut BytesMut) -> Answered<bool> {
+    loop {
+        let size = httparse::parse_chunk_size(buffer).map_err(|_| "a chunk of the answer has no length")?;
+        let httparse::Status::Complete((begin, length)) = size else { return Ok(false) };
         if length == 0 {
-            // What may follow it are more fields, and an empty line.
-            let ended = chunks.starts_with(b"\r\n") || chunks.windows(4).any(|end| end == b"\r\n\r\n");
-            return Ok(ended.then(|| body.freeze()));
+            // What may follow it are more fields; then an empty line, whose line before ends at `begin` or later.
+            let Some(at) = buffer[begin - 2..].windows(4).position(|end| end == b"\r\n\r\n") else { return Ok(false) };
+            buffer.advance(begin + 2 + at);
+            return Ok(true);
         }
-        let Some((chunk, rest)) = chunks.split_at_checked(length) else { break };
+        let end = usize::try_from(length)?.checked_add(begin).ok_or("a chunk of the answer is too long")?;
+        let Some(chunk) = buffer.get(begin..end.saturating_add(2)) else { return Ok(false) };
+        let chunk = chunk.strip_suffix(b"\r\n").ok_or("a chunk of the answer is not as long as it says")?;
         body.extend_from_slice(chunk);
-        let Some(rest) = rest.get(2..) else { break };
-        chunks = rest;
+        buffer.advance(end + 2);
     }
-    Ok(None)
 }
 
 #[cfg(test)]
@@ -237,7 +252,7 @@ mod tests {
 
     use super::*;
 
-    type Outcome = std::result::Result<(), Broken>;
+    type Outcome = Answered<()>;
 
     #[test]
     fn an_address_is_a_host_and_a_port() -> Result<()> {
@@ -280,6 +295,16 @@ mod tests {
         Ok(connections)
     }
 
+    async fn listen() -> Answered<(TcpListener, Rc<Endpoint>)> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let endpoint = Endpoint::parse(&format!("http://{}", listener.local_addr()?))?;
+        Ok((listener, Rc::new(endpoint)))
+    }
+
+    fn request() -> Request<Bytes> {
+        Request::new(Bytes::from_static(b"{}"))
+    }
+
     #[tokio::test]
     async fn answers_are_read_however_they_are_written_and_cut() -> Outcome {
         let answers = [
@@ -292,49 +317,72 @@ mod tests {
             ),
             ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nLater: yes\r\n\r\n", "a"),
             ("HTTP/1.0 200 OK\r\n\r\nto the end|", "to the end"),
-            ("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n|", ""),
+            ("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: x, close\r\n\r\n|", ""),
+            // Not announced, but seen before the next request.
+            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nby|", "by"),
             ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nnew", "new"),
         ];
         for piece in [1, 7, 4096] {
-            let listener = TcpListener::bind("127.0.0.1:0").await?;
-            let endpoint = Rc::new(Endpoint::parse(&format!("http://{}", listener.local_addr()?))?);
+            let (listener, endpoint) = listen().await?;
             let asking = async {
                 let mut connection = Connection::open(endpoint).await?;
                 for (answer, body) in answers {
-                    let got = connection.send(Request::post("/x?y=z").body(Bytes::from_static(b"{}"))?).await?;
+                    let got = connection.send(request()).await?;
                     assert_eq!(got.body, body.as_bytes(), "{answer}");
                     assert_eq!(got.retry_after.is_some(), answer.contains("retry-after"), "{answer}");
+                    if let (Some(closed), true) = (&connection.open, answer.ends_with('|')) {
+                        closed.readable().await?;
+                    }
                 }
                 Ok::<_, Broken>(())
             };
             let texts = answers.map(|(answer, _)| answer);
-            let (connections, asked) = tokio::join!(serve(listener, &texts, piece), asking);
-            asked?;
-            assert_eq!(connections?, 3, "closed twice");
+            let (connections, ()) = tokio::try_join!(serve(listener, &texts, piece), asking)?;
+            assert_eq!(connections, 4, "closed three times");
         }
         Ok(())
     }
 
     #[tokio::test]
+    async fn what_nobody_asked_for_is_no_answer_to_the_next_request() -> Outcome {
+        let (listener, endpoint) = listen().await?;
+        let answers = [
+            "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\noneHTTP/1.1 408 Late\r\nContent-Length: 0\r\n\r\n|",
+            "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\ntwo",
+        ];
+        let asking = async {
+            let mut connection = Connection::open(endpoint).await?;
+            let first = connection.send(request()).await?;
+            let second = connection.send(request()).await?;
+            Ok::<_, Broken>((first.body, second.body))
+        };
+        let asked = tokio::try_join!(serve(listener, &answers, 4096), asking)?;
+        assert_eq!(asked, (2, (Bytes::from("one"), Bytes::from("two"))));
+        Ok(())
+    }
+
+    #[tokio::test]
     async fn what_is_no_answer_is_an_error() -> Outcome {
+        let long = format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(HEAD));
         for answer in [
             "|",
             "SSH-2.0-server\r\n|",
             "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell|",
             "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nno length\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabc\r\n0\r\n\r\n",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n|",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\nabc\r\n|",
+            long.as_str(),
         ] {
-            let listener = TcpListener::bind("127.0.0.1:0").await?;
-            let endpoint = Rc::new(Endpoint::parse(&format!("http://{}", listener.local_addr()?))?);
+            let (listener, endpoint) = listen().await?;
             let asking = async {
                 let mut connection = Connection::open(endpoint).await?;
-                Ok::<_, Broken>(connection.send(Request::post("/").body(Bytes::from_static(b"{}"))?).await.is_err())
+                Ok::<_, Broken>(connection.send(request()).await.is_err())
             };
             let answers = [answer];
-            let (served, failed) = tokio::join!(serve(listener, &answers, 4096), asking);
-            served?;
-            assert!(failed?, "{answer}");
+            let (_, failed) = tokio::try_join!(serve(listener, &answers, 4096), asking)?;
+            assert!(failed, "{answer}");
         }
         Ok(())
     }

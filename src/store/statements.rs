@@ -1,7 +1,7 @@
 //! Every statement that is sent to the database, with the name of its file. A test prepares them all on the migrated schema.
 //!
-//! Most are files as they stand. Those that let requests in begin with `admission/admit.sql`, and have several variants that
-//! leave out what a flight does not need; claims are also made twice from one text, by goal and for any goal.
+//! Most are files as they stand. Those that let requests in begin with `admission/admit.sql` or `admission/admit_all.sql`, and have
+//! several variants that leave out what a flight does not need; claims are also made twice from one text, by goal and for any goal.
 
 use std::sync::LazyLock;
 
@@ -147,15 +147,15 @@ const NONE: &str = "SELECT NULL::integer WHERE false";
 /// Those of workers for which intents may be meant in particular.
 const AIMED: &str = "SELECT aimed.request FROM unnest($16::integer[], $17::bigint[]) AS aimed (request, lane), \
      LATERAL (SELECT FROM lane_priorities WHERE lane_priorities.lane = aimed.lane LIMIT 1) AS there";
-/// The lanes in use of the tenant's own that a claim may look into, with their priorities.
+/// Of the tenant's own lanes that a claim may look into those that are in use, with their priorities; two at most.
 const THERE: &str = ", there AS MATERIALIZED (\
      SELECT lane, priority FROM lane_priorities WHERE lane = ANY ($5::bigint[]) LIMIT 2)";
-/// Whether there is one of them at most, and none of the others that it may look into is in use.
+/// Whether a claim has one place to look at most: one of those in `there`, and no other lane that it may look into is in use.
 const ONE_LANE: &str = "(SELECT count(*) FROM there) <= 1 \
      AND NOT EXISTS (SELECT FROM lane_priorities WHERE lane = ANY ($6::bigint[] || $17::bigint[]))";
-/// What a publish that lets all in is given for the sake of the others of its kind.
+/// Parameters of all publishes that one which lets all in has no use for.
 const PUBLISH_GIVEN: &str = ", $22::uuid[], $23::uuid[], $24::bigint[], $25::bigint[], $26::smallint[]";
-/// And a claim.
+/// Parameters of all claims that one which lets all in has no use for.
 const CLAIM_GIVEN: &str = ", $16::integer[], $21::bigint";
 
 /// The statements that let requests in and do what they ask for.
@@ -201,7 +201,7 @@ impl Admitting {
             Some(_) => "{is_now}",
         };
         let all = |text: &str, admission: ForAll| {
-            let text = admission.before(text).replace("{is_now}", is_now);
+            let text = admission.admit(text).replace("{is_now}", is_now);
             at(&parts(&text, &[("all", true)]), period)
         };
         Self {
@@ -330,7 +330,7 @@ fn admitted(text: &str, left_out: &str) -> String {
     format!("{comment}{}{work}", ADMISSION.replace("{left_out}", left_out))
 }
 
-/// What the admission of all or none is made with.
+/// What is put into `admission/admit_all.sql`, under the names that it has there.
 struct ForAll {
     also: &'static str,
     before: &'static str,
@@ -346,7 +346,7 @@ impl Default for ForAll {
 
 impl ForAll {
     /// The statement that lets all requests in or none, and does what they ask for.
-    fn before(&self, text: &str) -> String {
+    fn admit(&self, text: &str) -> String {
         let (comment, work) = after_comment(text);
         let admission = ADMISSION_OF_ALL
             .replace("{also}", self.also)

@@ -3,11 +3,12 @@
 --
 -- $1 to $4 as in admit.sql. {also}: what is stored beside the nonces, or nothing
 -- {is_now}, {slot}, {slot_before} as there; in the last 30 s of a period this text is not used
--- {before}: tables that come first, or nothing  {holds}: what else must hold  {given}: parameters that this variant has no use for
+-- {before}: more that {holds} reads, or nothing  {holds}: what else must hold  {given}: parameters that this variant has no use for.
+-- {before} and {given} begin with a comma.
 --
--- `fits`: one row if all are let in, with the database's clock; else none. `verdicts`: an array as in admit.sql, with the same number
--- for each: 0, or 5 when it is not this text's time, 7 when a request is stale or was replayed in the period before, 8 when {holds}
--- does not hold; and the clock.
+-- `fits`: one row if all are let in, with the database's clock and its day in UTC; else none. `verdicts`: the clock, and an array as in
+-- admit.sql, with the same number for each: 0, or 5 when it is not this text's time (or a parameter is missing), 7 when a request is
+-- stale or was replayed in the period before, 8 when {holds} does not hold.
 --
 -- A nonce of this period that comes again violates the unique index, and with that the statement fails.
 --

@@ -8,7 +8,8 @@
 -- do not hold the claim they name: claimed again, another tenant's, a wrong token, unknown.
 --
 -- Index: primary keys of intents and quotas. A lease that has ended does not matter as long as nobody has claimed the intent
--- since. Quotas are locked in ascending order (see the lock order at that table), which is that of the rows that are joined to them.
+-- since. Quotas are locked in ascending order (see the lock order at that table): that of `ended`, which comes first in the join, as
+-- nothing else can be looked up by the other. `ORDER BY` and `OFFSET 0` keep it so.
 , items AS MATERIALIZED (
     SELECT ended.*, ($1::bigint[])[request] AS tenant, now
 --if all

@@ -26,15 +26,19 @@ fn text(name: &str) -> &'static str {
 
 const NOT_AT_THE_END: &str = "unix - 600 * floor(unix / 600) < 570";
 
-/// Ends claims that nobody holds, for requests with these nonces and timestamps: it does no more than let them in.
+/// Claims that nobody holds: to end them does no more than let the requests in.
+const NOBODYS: [Uuid; 2] = [Uuid::from_u128(9); 2];
+
+/// Ends claims of these intents, one for each of two requests with these nonces and timestamps. Gives the verdicts.
 async fn fulfil(
     session: &Client,
     text: &str,
-    nonces: [Uuid; 2],
-    times: [i64; 2],
+    ids: [Uuid; 2],
+    nonces: [Option<Uuid>; 2],
+    times: [Option<i64>; 2],
 ) -> Result<Vec<i16>, tokio_postgres::Error> {
     let (tenants, rates, numbers) = (vec![0_i64; 2], vec![None::<i32>; 2], vec![1_i32, 2]);
-    let (nonces, times, ids) = (nonces.to_vec(), times.to_vec(), vec![Uuid::from_u128(9); 2]);
+    let (nonces, times, ids) = (nonces.to_vec(), times.to_vec(), ids.to_vec());
     let (tokens, results, kinds) = (vec![None::<Uuid>; 2], vec![None::<Vec<u8>>; 2], vec![None::<String>; 2]);
     let parameters: [&(dyn ToSql + Sync); 9] =
         [&tenants, &nonces, &times, &rates, &numbers, &ids, &tokens, &results, &kinds];
@@ -48,17 +52,20 @@ async fn where_one_request_has_to_be_refused_nothing_is_done_for_any() {
     let all = of_all("intents/fulfill.sql, all");
     let now: i64 = db.value("SELECT floor(extract(epoch FROM clock_timestamp()))::bigint", &[]).await;
     let [first, second, third, old] = [1, 2, 3, 4].map(Uuid::from_u128);
-    assert_eq!(fulfil(&session, &all, [first, second], [now; 2]).await.unwrap(), [0, 0]);
+    assert_eq!(fulfil(&session, &all, NOBODYS, [Some(first), Some(second)], [Some(now); 2]).await.unwrap(), [0, 0]);
     assert_eq!(db.count("nonces").await, 2);
     for time in [now - 310, now + 310] {
-        assert_eq!(fulfil(&session, &all, [third, old], [now, time]).await.unwrap(), [7, 7]);
+        assert_eq!(
+            fulfil(&session, &all, NOBODYS, [Some(third), Some(old)], [Some(now), Some(time)]).await.unwrap(),
+            [7, 7]
+        );
     }
-    let replayed = fulfil(&session, &all, [third, first], [now; 2]).await.unwrap_err();
+    let replayed = fulfil(&session, &all, NOBODYS, [Some(third), Some(first)], [Some(now); 2]).await.unwrap_err();
     assert_eq!(replayed.code(), Some(&SqlState::UNIQUE_VIOLATION));
     assert!(replayed.as_db_error().unwrap().table().unwrap().starts_with("nonces"));
     db.execute("INSERT INTO nonces (slot, hash) VALUES ((($1::bigint / 600 + 3) % 4)::smallint, $2)", &[&now, &old])
         .await;
-    assert_eq!(fulfil(&session, &all, [third, old], [now; 2]).await.unwrap(), [7, 7]);
+    assert_eq!(fulfil(&session, &all, NOBODYS, [Some(third), Some(old)], [Some(now); 2]).await.unwrap(), [7, 7]);
     assert_eq!(db.count("nonces").await, 3);
 }
 
@@ -69,7 +76,7 @@ async fn at_the_end_of_a_period_it_does_nothing() {
     let end = with_end("intents/fulfill.sql, all", "false");
     let now: i64 = db.value("SELECT floor(extract(epoch FROM clock_timestamp()))::bigint", &[]).await;
     let nonces = [1, 2].map(Uuid::from_u128);
-    assert_eq!(fulfil(&session, &end, nonces, [now; 2]).await.unwrap(), [5, 5]);
+    assert_eq!(fulfil(&session, &end, NOBODYS, nonces.map(Some), [Some(now); 2]).await.unwrap(), [5, 5]);
     assert_eq!(db.count("nonces").await, 0);
 }
 
@@ -228,6 +235,120 @@ async fn the_root_keys_requests_go_the_short_way_and_after_a_refusal_the_long_on
     assert_eq!(app.db.count("intents").await, published + 1);
 }
 
+/// A claimed intent of this tenant, held by tenant 0.
+async fn hold(db: &TestDb, id: Uuid, tenant: i64) {
+    db.execute(
+        "INSERT INTO intents (
+             id, tenant_id, own_goal_lane, own_lane, created_at, run_at, visible_at, backoff_base, payload_day, priority,
+             claim_attempts, max_attempts, has_retry_policy, namespace, goal, state, claim_hash, lease_until, claimed_by
+         )
+         SELECT $1, $2, 1, 2, now(), now(), now() + interval '1 hour', 5, current_date, 100, 1, 3, true, 'default', 'greet',
+                'claimed', $1, now() + interval '1 minute', 0",
+        &[&id, &tenant],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn quotas_are_counted_off_in_their_order_whatever_that_of_the_intents_is() {
+    for name in ["intents/fulfill.sql, all", "intents/fulfill.sql, without limits"] {
+        let db = TestDb::create().await;
+        let (first, second, third) = (db.session().await, db.session().await, db.session().await);
+        let ids = [1, 2].map(Uuid::from_u128);
+        for (id, tenant) in ids.into_iter().zip([20_i64, 10]) {
+            db.execute("INSERT INTO tenants (id, owner) VALUES ($1, 'one')", &[&tenant]).await;
+            db.execute("INSERT INTO quotas (tenant_id, open_intents) VALUES ($1, 5)", &[&tenant]).await;
+            hold(&db, id, tenant).await;
+        }
+        let text = if name.ends_with(", all") { of_all(name) } else { text(name).to_owned() };
+        first.batch_execute("BEGIN; SELECT FROM quotas WHERE tenant_id = 10 FOR UPDATE").await.unwrap();
+        let waits = fulfil(&second, &text, ids, [None; 2], [None; 2]);
+        let looks = async {
+            db.somebody_waits().await;
+            let free = third.query("SELECT FROM quotas WHERE tenant_id = 20 FOR UPDATE NOWAIT", &[]).await;
+            assert!(free.is_ok(), "{name} has locked the second before the first: {free:?}");
+            first.batch_execute("UPDATE quotas SET open_intents = 8 WHERE tenant_id = 10; COMMIT").await.unwrap();
+        };
+        let (verdicts, ()) = tokio::join!(waits, looks);
+        assert_eq!(verdicts.unwrap(), [0, 0]);
+        let left = third.query("SELECT open_intents FROM quotas ORDER BY tenant_id", &[]).await.unwrap();
+        let left: Vec<i64> = left.iter().map(|row| row.get(0)).collect();
+        assert_eq!(left, [7, 4], "{name}: counted off from what is there when its turn comes");
+    }
+}
+
+#[tokio::test]
+async fn publishes_store_the_same_in_the_short_way_as_in_the_long_one() {
+    let db = TestDb::create().await;
+    let mut session = db.session().await;
+    let (each, all) = ("intents/publish.sql, without both", "intents/publish_all.sql, all");
+    let (long, short) = (publish(&mut session, text(each)).await, publish(&mut session, &of_all(all)).await);
+    assert_eq!(short, long);
+    let [first, second] = &long[..] else { panic!("two were published: {long:?}") };
+    assert!(first.contains("\"goal\": \"greet\"") && first.contains("\"target_worker\": \"arm\""), "{first}");
+    // A microsecond apart, the last one now; due later by their delay.
+    assert!(first.contains("\"before_now\": 0.000001") && first.contains("\"due_after\": 1.5"), "{first}");
+    assert!(second.contains("\"before_now\": 0.000000") && second.contains("\"due_after\": 0.0"), "{second}");
+}
+
+/// What two publications store, by the text of the statement; nothing of it stays.
+async fn publish(session: &mut Client, text: &str) -> Vec<String> {
+    let (tenants, nonces, times) = (vec![TENANT; 2], vec![None::<Uuid>; 2], vec![None::<i64>; 2]);
+    let (rates, numbers, ids) = (vec![None::<i32>; 2], vec![1_i32, 2], [1, 2].map(Uuid::from_u128).to_vec());
+    let (own_goal, own) = (vec![1_i64, 2], vec![3_i64, 4]);
+    let (public_goal, public) = (vec![Some(5_i64), None], vec![Some(6_i64), None]);
+    let (namespaces, goals) = (vec!["default", "east"], vec!["greet", "part"]);
+    let (priorities, delays, attempts) = (vec![100_i16, 7], vec![1.5_f64, 0.0], vec![3_i16, 9]);
+    let (backoffs, policies) = (vec![5.0_f64, 60.0], vec![true, false]);
+    let (targets, capabilities) = (vec![Some("arm"), None], vec![None, Some("gpu")]);
+    let (payloads, rewards) = (vec![b"{}".to_vec(), b"[1]".to_vec()], vec![None, Some(b"9".to_vec())]);
+    let (keys, stand_for) = (vec![None::<Uuid>; 2], vec![None::<Uuid>; 2]);
+    let (most, no_lanes, no_priorities) = (vec![i64::MAX; 2], Vec::<i64>::new(), Vec::<i16>::new());
+    let traces = vec![Some("00-1"), None];
+    let parameters: [&(dyn ToSql + Sync); 27] = [
+        &tenants,
+        &nonces,
+        &times,
+        &rates,
+        &numbers,
+        &ids,
+        &own_goal,
+        &own,
+        &public_goal,
+        &public,
+        &namespaces,
+        &goals,
+        &priorities,
+        &delays,
+        &attempts,
+        &backoffs,
+        &policies,
+        &targets,
+        &capabilities,
+        &payloads,
+        &rewards,
+        &keys,
+        &stand_for,
+        &most,
+        &no_lanes,
+        &no_priorities,
+        &traces,
+    ];
+    let transaction = session.transaction().await.unwrap();
+    let rows = transaction.query(text, &parameters).await.unwrap();
+    assert_eq!((rows.len(), rows[0].get::<_, Vec<i16>>("verdicts")), (1, vec![0, 0]));
+    let stored = "SELECT (to_jsonb(intents) - ARRAY['created_at', 'run_at', 'visible_at'] || jsonb_build_object(
+             'before_now', extract(epoch FROM max(created_at) OVER () - created_at),
+             'due_after', extract(epoch FROM run_at - created_at), 'is_due_then', visible_at = run_at,
+             'is_of_today', payload_day = (created_at AT TIME ZONE 'UTC')::date, 'payload', payload, 'reward', reward
+         ))::text
+         FROM intents JOIN payloads ON day = payload_day AND payloads.id = intents.id
+         ORDER BY intents.id";
+    let stored = transaction.query(stored, &[]).await.unwrap();
+    transaction.rollback().await.unwrap();
+    stored.iter().map(|row| row.get(0)).collect()
+}
+
 #[tokio::test]
 async fn two_flights_with_a_nonce_in_common_do_not_wait_for_each_other() {
     let db = TestDb::create().await;
@@ -235,22 +356,13 @@ async fn two_flights_with_a_nonce_in_common_do_not_wait_for_each_other() {
     let all = of_all("intents/fulfill.sql, all");
     let now: i64 = db.value("SELECT floor(extract(epoch FROM clock_timestamp()))::bigint", &[]).await;
     let id = Uuid::from_u128(9);
-    db.execute(
-        "INSERT INTO intents (
-             id, tenant_id, own_goal_lane, own_lane, created_at, run_at, visible_at, backoff_base, payload_day, priority,
-             claim_attempts, max_attempts, has_retry_policy, namespace, goal, state, claim_hash, lease_until, claimed_by
-         )
-         SELECT $1, 0, 1, 2, now(), now(), now() + interval '1 hour', 5, current_date, 100, 1, 3, true, 'default', 'greet',
-                'claimed', $1, now() + interval '1 minute', 0",
-        &[&id],
-    )
-    .await;
+    hold(&db, id, 0).await;
     // One that has stored the nonce and gets no further holds no claim; who comes with the same nonce waits for it, and holds none.
     first.batch_execute("BEGIN").await.unwrap();
     let nonces = [1, 2].map(Uuid::from_u128);
     let slot = "INSERT INTO nonces (slot, hash) VALUES ((($1::bigint / 600) % 4)::smallint, $2)";
     first.execute(slot, &[&now, &nonces[0]]).await.unwrap();
-    let waits = fulfil(&second, &all, nonces, [now; 2]);
+    let waits = fulfil(&second, &all, NOBODYS, nonces.map(Some), [Some(now); 2]);
     let locked = async {
         db.somebody_waits().await;
         let free = first.query("SELECT FROM intents WHERE id = $1 FOR UPDATE NOWAIT", &[&id]).await;
